@@ -1,0 +1,133 @@
+"""What nodes say to the active controller and what it answers, as values.
+
+They travel as msgpack frames on the controller listener (`broker.control`); this module only says what they hold. Sources: the
+BrokerRegistration, BrokerHeartbeat, AlterPartition and AllocateProducerIds APIs of KRaft (KIP-631, KIP-497, KIP-903, KIP-966).
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from raftkafka.base.errors import ErrorCode
+from raftkafka.base.ids import DirectoryId, NodeId, TopicId
+
+
+@attrs.frozen(kw_only=True)
+class ListenerEndpoint:
+    """One advertised listener of a broker."""
+
+    name: str
+    host: str
+    port: int
+    security_protocol: str = "PLAINTEXT"
+
+
+@attrs.frozen(kw_only=True)
+class RegisterBroker:
+    """A broker process asks for a broker epoch. `previous_broker_epoch` is -1 when it did not stop cleanly (KIP-966)."""
+
+    node_id: NodeId
+    cluster_id: str
+    incarnation_id: bytes
+    listeners: tuple[ListenerEndpoint, ...]
+    rack: str | None = None
+    directories: tuple[DirectoryId, ...] = ()
+    previous_broker_epoch: int = -1
+
+
+@attrs.frozen(kw_only=True)
+class RegisterBrokerReply:
+    error: ErrorCode = ErrorCode.NONE
+    broker_epoch: int = -1
+    message: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class BrokerHeartbeat:
+    """Sent every `broker.heartbeat.interval.ms`, and at once when `applied_offset` (last metadata offset applied) matters."""
+
+    node_id: NodeId
+    broker_epoch: int
+    applied_offset: int
+    want_fence: bool = False
+    want_shutdown: bool = False
+    offline_directories: tuple[DirectoryId, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class BrokerHeartbeatReply:
+    error: ErrorCode = ErrorCode.NONE
+    is_caught_up: bool = False
+    is_fenced: bool = True
+    should_shutdown: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class MetadataApplied:
+    """A broker has applied the metadata log up to and including this offset; no reply."""
+
+    node_id: NodeId
+    broker_epoch: int
+    applied_offset: int
+
+
+@attrs.frozen(kw_only=True)
+class IsrMember:
+    """A proposed ISR member with the broker epoch of its last fetch (-1 for the leader's own unchecked entries; KIP-903)."""
+
+    node_id: NodeId
+    broker_epoch: int
+
+
+@attrs.frozen(kw_only=True)
+class AlterPartitionItem:
+    topic_id: TopicId
+    partition: int
+    leader_epoch: int
+    partition_epoch: int
+    new_isr: tuple[IsrMember, ...]
+    leader_recovery_state: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class AlterPartition:
+    """A leader proposes new ISRs for partitions it leads."""
+
+    node_id: NodeId
+    broker_epoch: int
+    partitions: tuple[AlterPartitionItem, ...]
+
+
+@attrs.frozen(kw_only=True)
+class AlterPartitionResult:
+    topic_id: TopicId
+    partition: int
+    error: ErrorCode = ErrorCode.NONE
+    leader: NodeId = NodeId(-1)
+    leader_epoch: int = -1
+    isr: tuple[NodeId, ...] = ()
+    leader_recovery_state: int = 0
+    partition_epoch: int = -1
+
+
+@attrs.frozen(kw_only=True)
+class AlterPartitionReply:
+    """`error` speaks of the whole request (STALE_BROKER_EPOCH, NOT_CONTROLLER); then `partitions` is empty."""
+
+    error: ErrorCode = ErrorCode.NONE
+    partitions: tuple[AlterPartitionResult, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class AllocateProducerIds:
+    node_id: NodeId
+    broker_epoch: int
+
+
+@attrs.frozen(kw_only=True)
+class AllocateProducerIdsReply:
+    """A block of producer ids that no other broker was given: `count` ids from `first_producer_id`."""
+
+    error: ErrorCode = ErrorCode.NONE
+    first_producer_id: int = -1
+    count: int = 0

@@ -2,7 +2,7 @@
 
 Invariants
 - All problems of a configuration are reported at once, each with where it was set and what to do.
-- A key nobody knows, and a key that would promise protection which is not there, is refused; a known key without effect is named in a notice.
+- A key nobody knows, and one that would promise protection which is not there, is refused; a known one without effect is named in a notice.
 
 Sources: Apache Kafka 4.3.1's keys and checks (`metadata.config_defs`); KIP-631 and KIP-595 for roles and voters.
 """

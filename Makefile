@@ -1,0 +1,111 @@
+# The door of the project; README.md shows it at work. Variables: NODES PORT NAME NODE A B ONE_WAY SEED COUNT PYTHON.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN := $(PY) -m raftkafka.cli.main
+CLUSTER := $(RUN) cluster
+NAME ?= dev
+SEED ?= 1
+COUNT ?= 100
+T ?= tests
+
+NAMED := --name $(NAME)
+NEED_NODE = $(if $(NODE),,$(error say which node, for example: make $@ NODE=2))
+
+.PHONY: help
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- set-up: a virtual environment with what is needed to run, and what is needed to develop -------------------------------
+
+$(VENV)/.runtime: pyproject.toml scripts/setup
+	@scripts/setup runtime
+
+$(VENV)/.dev: pyproject.toml scripts/setup
+	@scripts/setup dev
+
+.PHONY: setup
+setup: $(VENV)/.dev ## install everything into .venv (the other targets do it by themselves)
+
+# --- a cluster of real processes on this machine ----------------------------------------------------------------------------
+
+.PHONY: cluster cluster-status cluster-down cluster-clean
+cluster: $(VENV)/.runtime ## start a cluster and show it: NODES=3 PORT=9092 NAME=dev
+	@$(CLUSTER) up $(NAMED) $(if $(NODES),--nodes $(NODES)) $(if $(PORT),--port $(PORT))
+
+cluster-status: $(VENV)/.runtime ## show nodes, quorum, leaders and ISR
+	@$(CLUSTER) status $(NAMED)
+
+cluster-down: $(VENV)/.runtime ## stop it cleanly, keep its data
+	@$(CLUSTER) down $(NAMED)
+
+cluster-clean: $(VENV)/.runtime ## stop it and delete its data
+	@$(CLUSTER) clean $(NAMED)
+
+.PHONY: kill pause resume start stop
+kill: $(VENV)/.runtime ## SIGKILL a node: NODE=2
+	$(NEED_NODE)@$(CLUSTER) kill $(NAMED) --node $(NODE)
+
+pause: $(VENV)/.runtime ## freeze a node (SIGSTOP): NODE=2
+	$(NEED_NODE)@$(CLUSTER) pause $(NAMED) --node $(NODE)
+
+resume: $(VENV)/.runtime ## let a frozen node go on (SIGCONT): NODE=2
+	$(NEED_NODE)@$(CLUSTER) resume $(NAMED) --node $(NODE)
+
+start: $(VENV)/.runtime ## start a node again: NODE=2
+	$(NEED_NODE)@$(CLUSTER) start $(NAMED) --node $(NODE)
+
+stop: $(VENV)/.runtime ## stop a node cleanly: NODE=2
+	$(NEED_NODE)@$(CLUSTER) stop $(NAMED) --node $(NODE)
+
+.PHONY: partition heal
+partition: $(VENV)/.runtime ## cut the network between nodes: A=1 B=2,3 (ONE_WAY=1: only from A to B)
+	$(if $(A),,$(error say which nodes to cut off, for example: make partition A=1 B=2,3))@$(CLUSTER) partition $(NAMED) \
+		--from $(A) $(if $(B),--to $(B)) $(if $(filter-out 0,$(ONE_WAY)),--one-way)
+
+heal: $(VENV)/.runtime ## undo every cut
+	@$(CLUSTER) heal $(NAMED)
+
+# --- simulation -------------------------------------------------------------------------------------------------------------
+
+.PHONY: sim sim-many
+sim: $(VENV)/.runtime ## one simulated cluster with its trace: SEED=7
+	@$(RUN) sim --seed $(SEED) --trace
+
+sim-many: $(VENV)/.runtime ## many seeds, stopping at the first failure: COUNT=500
+	@$(RUN) sim --seed $(SEED) --count $(COUNT)
+
+# --- checks -----------------------------------------------------------------------------------------------------------------
+
+.PHONY: test check format lint types layers fast-tests coverage bench
+test: $(VENV)/.dev lint types layers ## everything that must be green: T=tests/raft for a part
+	@$(PY) -m pytest $(T)
+
+check: $(VENV)/.dev ## format, lint, types, layer rules, fast tests: under a minute
+	@$(MAKE) -j2 lint layers types fast-tests
+
+format: $(VENV)/.dev ## write the code as the formatter wants it
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+lint: $(VENV)/.dev
+	@$(VENV)/bin/ruff format --check --quiet . || { echo "Some files are not formatted: run 'make format'."; exit 1; }
+	@$(VENV)/bin/ruff check --quiet .
+
+types: $(VENV)/.dev
+	@$(VENV)/bin/mypy
+
+layers: $(VENV)/.dev
+	@said=$$($(VENV)/bin/lint-imports 2>&1) || { echo "$$said"; exit 1; }
+
+fast-tests: $(VENV)/.dev
+	@HYPOTHESIS_PROFILE=fast $(PY) -m pytest -m "not slow and not cluster and not java" $(T)
+
+coverage: $(VENV)/.dev ## which lines the tests reach
+	@$(PY) -m coverage run -m pytest -m "not java" $(T) && $(PY) -m coverage report
+
+bench: $(VENV)/.dev ## the benchmark, beside Apache Kafka where Java is there
+	@$(RUN) bench

@@ -8,8 +8,8 @@ Invariants
 - After a failed `fdatasync` the page cache may have dropped the data: it is never tried again, the caller gets `DiskError`.
 - A path has at most one file object that appends to it (its size is kept here, not asked of the kernel each time).
 
-Descriptors are opened when first used and closed again, second chance for what was used lately, above `max_open_files`, so that thousands of
-idle segments cost no descriptor. Sources: fsync(2), open(2); "Can Applications Recover from fsync Failures?" (ATC 2020).
+Descriptors are opened when first used and closed again above `max_open_files` (with a second chance for what was used lately), so that
+thousands of idle segments cost none. Sources: fsync(2), open(2); "Can Applications Recover from fsync Failures?" (ATC 2020).
 """
 
 from __future__ import annotations

@@ -1,0 +1,82 @@
+"""Network cuts between nodes, on purpose and without root: `make partition` writes a file and sends SIGUSR1, the broker obeys.
+
+The file holds `{"cut_to": [node ids], "cut_from": [node ids]}`: frames to those nodes are dropped, frames from those nodes are dropped.
+As when packets are lost, connections stay open and go silent, and new ones time out; a connection that was cut is closed when the cut
+ends, since bytes of it are missing. Clients are never cut.
+
+A link leaves from a loopback address that is its node's own (127.1.0.<node id>): so an inbound connection tells which node it is from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import attrs
+
+from raftkafka.server.log import ServerLog
+from raftkafka.server.stream import FrameStream
+
+
+@attrs.frozen(kw_only=True)
+class Cuts:
+    """The nodes that this one does not reach (`cut_to`), and those that do not reach this one (`cut_from`)."""
+
+    cut_to: frozenset[int] = frozenset()
+    cut_from: frozenset[int] = frozenset()
+
+    def touches(self, node_id: int) -> bool:
+        return node_id in self.cut_to or node_id in self.cut_from
+
+
+class Faults:
+    """The cuts in force, as the file said when it was last read."""
+
+    def __init__(self, *, path: str | None, log: ServerLog) -> None:
+        self.cuts = Cuts()
+        self._path = path
+        self._log = log
+
+    def load(self) -> None:
+        """Reads the file. One that is missing cuts nothing; one that is damaged changes nothing."""
+        if self._path is None:
+            return
+        try:
+            cuts = _read(self._path)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            self._log.error("faults-not-read", path=self._path, reason=str(error))
+            return
+        if cuts != self.cuts:
+            self.cuts = cuts
+            self._log.warning("network-cut", cut_to=sorted(cuts.cut_to), cut_from=sorted(cuts.cut_from))
+
+    def apply(self, streams: Iterable[tuple[FrameStream, int]]) -> None:
+        """Cuts and restores these streams; with each comes the node at its other end."""
+        for stream, node_id in list(streams):
+            was_cut = stream.mute or stream.deaf
+            stream.mute = node_id in self.cuts.cut_to
+            stream.deaf = node_id in self.cuts.cut_from
+            if was_cut and not (stream.mute or stream.deaf):
+                stream.close("the network cut ended")
+
+
+def link_address(node_id: int) -> str | None:
+    """The loopback address that a node's links leave from."""
+    return f"127.1.{node_id >> 8}.{node_id & 255}" if 0 <= node_id < 65536 else None
+
+
+def node_at(host: str) -> int:
+    """The node whose links leave from this address; -1 for any other address."""
+    parts = host.split(".")
+    if len(parts) != 4 or parts[:2] != ["127", "1"]:
+        return -1
+    return int(parts[2]) * 256 + int(parts[3])
+
+
+def _read(path: str) -> Cuts:
+    try:
+        with open(path, "rb") as file:
+            wanted = json.load(file)
+    except FileNotFoundError:
+        return Cuts()
+    return Cuts(cut_to=frozenset(map(int, wanted.get("cut_to", ()))), cut_from=frozenset(map(int, wanted.get("cut_from", ()))))

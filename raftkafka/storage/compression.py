@@ -3,6 +3,7 @@
 Invariants
 - Nothing inflates to more than the given limit: a hostile batch costs at most that much memory.
 - What `compress` writes, the Java client and librdkafka read; what either of them writes, `decompress` reads.
+- The codecs' libraries are imported when first used: a broker hardly ever needs one, and they would cost it memory and start-up time.
 
 Sources: the record batch format of the Kafka protocol guide (attributes bits 0-2); KIP-57 (LZ4 frames), KIP-110 (zstd), KIP-390 (levels);
 the snappy framing of snappy-java ("xerial"), which the Java client writes, while librdkafka writes raw snappy.
@@ -14,10 +15,7 @@ import enum
 import gzip
 import struct
 import zlib
-
-import cramjam
-import lz4.frame  # type: ignore[import-untyped]
-import zstandard
+from collections.abc import Callable
 
 from raftkafka.base.disk import Buffer
 from raftkafka.base.errors import CorruptRecord
@@ -59,88 +57,96 @@ def compress(codec: Compression, data: bytes, level: int | None = None) -> bytes
         case Compression.SNAPPY:
             return _compress_xerial(data)
         case Compression.LZ4:
-            return bytes(
-                lz4.frame.compress(
-                    data,
-                    compression_level=0 if level is None else level,
-                    block_size=lz4.frame.BLOCKSIZE_MAX64KB,
-                    block_linked=False,  # the Java client refuses linked blocks
-                    store_size=False,
-                )
-            )
+            return _compress_lz4(data, level)
         case Compression.ZSTD:
+            import zstandard
+
             return zstandard.ZstdCompressor(level=3 if level is None else level).compress(data)
 
 
 def decompress(codec: Compression, data: Buffer, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> bytes:
     """The records of a batch in plain form; raises `CorruptRecord` for damaged data or more than `limit_bytes` of output."""
+    if codec is Compression.NONE:
+        return bytes(data)
+    inflate = _INFLATE[codec]
     try:
-        match codec:
-            case Compression.NONE:
-                plain = bytes(data)
-            case Compression.GZIP:
-                plain = _decompress_gzip(data, limit_bytes)
-            case Compression.SNAPPY:
-                plain = _decompress_snappy(data, limit_bytes)
-            case Compression.LZ4:
-                plain = _decompress_lz4(data, limit_bytes)
-            case Compression.ZSTD:
-                reader = zstandard.ZstdDecompressor().stream_reader(bytes(data), read_across_frames=True)
-                plain = reader.read(limit_bytes + 1)
-    except (zlib.error, cramjam.DecompressionError, RuntimeError, EOFError, struct.error, zstandard.ZstdError, ValueError) as error:
+        plain = inflate(bytes(data), limit_bytes)
+    except Exception as error:  # each library has its own classes, all of which say that the bytes are wrong
         raise CorruptRecord(f"the {codec.name.lower()} data is damaged: {error}") from None
     if len(plain) > limit_bytes:
         raise CorruptRecord(f"the {codec.name.lower()} data inflates to more than {limit_bytes} bytes")
     return plain
 
 
-def _decompress_gzip(data: Buffer, limit_bytes: int) -> bytes:
+def _decompress_gzip(data: bytes, limit_bytes: int) -> bytes:
     parts: list[bytes] = []
     room = limit_bytes + 1
-    rest: bytes = bytes(data)
-    while rest and room > 0:
+    while data and room > 0:
         inflater = zlib.decompressobj(31)
-        part = inflater.decompress(rest, room)
+        part = inflater.decompress(data, room)
         parts.append(part)
         room -= len(part)
         if room > 0 and not inflater.eof:
             raise EOFError("truncated")
-        rest = inflater.unused_data
+        data = inflater.unused_data
     return b"".join(parts)
 
 
-def _decompress_lz4(data: Buffer, limit_bytes: int) -> bytes:
-    inflater = lz4.frame.LZ4FrameDecompressor()
-    plain: bytes = inflater.decompress(bytes(data), limit_bytes + 1)
+def _compress_lz4(data: bytes, level: int | None) -> bytes:
+    from lz4 import frame
+
+    packed: bytes = frame.compress(
+        data,
+        compression_level=level or 0,
+        block_size=frame.BLOCKSIZE_MAX64KB,
+        block_linked=False,  # the Java client refuses linked blocks
+        store_size=False,
+    )
+    return packed
+
+
+def _decompress_lz4(data: bytes, limit_bytes: int) -> bytes:
+    from lz4 import frame
+
+    inflater = frame.LZ4FrameDecompressor()
+    plain: bytes = inflater.decompress(data, limit_bytes + 1)
     if not inflater.eof and len(plain) <= limit_bytes:
         raise EOFError("truncated")
     return plain
 
 
+def _decompress_zstd(data: bytes, limit_bytes: int) -> bytes:
+    import zstandard
+
+    # A frame that is cut off yields what was there, and the records' own lengths then tell.
+    return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read(limit_bytes + 1)
+
+
 def _compress_xerial(data: bytes) -> bytes:
+    from cramjam import snappy
+
     parts = [XERIAL_HEADER]
     for start in range(0, len(data), XERIAL_BLOCK_BYTES):
-        block = bytes(cramjam.snappy.compress_raw(data[start : start + XERIAL_BLOCK_BYTES]))
+        block = bytes(snappy.compress_raw(data[start : start + XERIAL_BLOCK_BYTES]))
         parts += (struct.pack(">i", len(block)), block)
     return b"".join(parts)
 
 
-def _decompress_snappy(data: Buffer, limit_bytes: int) -> bytes:
-    raw = bytes(data)
-    if not raw.startswith(XERIAL_MAGIC):
-        return _decompress_snappy_block(raw, limit_bytes)
+def _decompress_snappy(data: bytes, limit_bytes: int) -> bytes:
+    if not data.startswith(XERIAL_MAGIC):
+        return _decompress_snappy_block(data, limit_bytes)
     parts: list[bytes] = []
     room = limit_bytes
     position = len(XERIAL_HEADER)
-    while position < len(raw):
-        if raw.startswith(XERIAL_MAGIC, position):  # concatenated streams
+    while position < len(data):
+        if data.startswith(XERIAL_MAGIC, position):  # concatenated streams
             position += len(XERIAL_HEADER)
             continue
-        (length,) = struct.unpack_from(">i", raw, position)
+        (length,) = struct.unpack_from(">i", data, position)
         position += 4
-        if length < 0 or position + length > len(raw):
+        if length < 0 or position + length > len(data):
             raise EOFError("truncated block")
-        part = _decompress_snappy_block(raw[position : position + length], room)
+        part = _decompress_snappy_block(data[position : position + length], room)
         parts.append(part)
         room -= len(part)
         position += length
@@ -148,6 +154,16 @@ def _decompress_snappy(data: Buffer, limit_bytes: int) -> bytes:
 
 
 def _decompress_snappy_block(block: bytes, limit_bytes: int) -> bytes:
-    if cramjam.snappy.decompress_raw_len(block) > limit_bytes:
+    from cramjam import snappy
+
+    if snappy.decompress_raw_len(block) > limit_bytes:
         raise ValueError(f"more than {limit_bytes} bytes")
-    return bytes(cramjam.snappy.decompress_raw(block))
+    return bytes(snappy.decompress_raw(block))
+
+
+_INFLATE: dict[Compression, Callable[[bytes, int], bytes]] = {
+    Compression.GZIP: _decompress_gzip,
+    Compression.SNAPPY: _decompress_snappy,
+    Compression.LZ4: _decompress_lz4,
+    Compression.ZSTD: _decompress_zstd,
+}

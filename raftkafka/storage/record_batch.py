@@ -142,7 +142,7 @@ def read_header(buffer: Buffer, position: int = 0) -> BatchHeader:
 
 
 def batches(buffer: Buffer, position: int = 0) -> Iterator[tuple[int, BatchHeader]]:
-    """The position and header of every whole batch from `position`; a partial last one ends it. `CorruptRecord` for an impossible header."""
+    """The position and header of every whole batch from `position`, up to a partial one; `CorruptRecord` for an impossible header."""
     size = len(buffer)
     unpack = HEADER.unpack_from
     while position + HEADER_SIZE <= size:
@@ -248,7 +248,7 @@ def build_batch(
     log_append_time_ms: int | None = None,
     keep_offsets: bool = False,
 ) -> bytes:
-    """A batch of these records. Their offsets are ignored and numbered from `base_offset`, unless `keep_offsets` (compaction leaves gaps)."""
+    """A batch of these records, numbered from `base_offset`, unless `keep_offsets` (compaction leaves gaps) keeps their own offsets."""
     parts: list[bytes] = []
     base_timestamp = max_timestamp = NO_TIMESTAMP
     last_delta = count = 0

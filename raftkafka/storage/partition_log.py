@@ -1,0 +1,581 @@
+"""The log of one partition: segments of record batches, with the leader epochs and the producer states that follow from them.
+
+Invariants
+- Offsets are dense but for compaction, leader epochs never decrease from batch to batch (rule D12); what violates this is not appended.
+- `log_start_offset <= log_end_offset`; the last segment is the one that is written.
+- Everything below `recovery_point` is stable; it is what a recovery need not look at.
+- After a failed disk operation the state of the files is unknown: the log is offline, and every later operation is refused.
+
+Sources: reference/disk-format.md; KIP-101 (epochs), KIP-98 (producers), KIP-107 (log start offset); reference/replication-rules.md.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from raftkafka.base.disk import Buffer, Disk
+from raftkafka.base.errors import ApiError, CorruptRecord, DiskError, ErrorCode
+from raftkafka.base.ids import PartitionKey, TopicId
+from raftkafka.storage import producer_snapshots
+from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE
+from raftkafka.storage.config import LONG_MAX, LogConfig, TimestampType
+from raftkafka.storage.index import OFFSET_ENTRY_BYTES, AbortedTransaction
+from raftkafka.storage.leader_epochs import LeaderEpochCache
+from raftkafka.storage.producers import AppendOrigin, ProducerStates
+from raftkafka.storage.record_batch import (
+    CONTROL_FLAG,
+    CRC_START,
+    NO_EPOCH,
+    BatchHeader,
+    EndTransactionMarker,
+    batches,
+    crc_matches,
+    patch_log_append_time,
+    patch_offset_and_epoch,
+    read_end_transaction_marker,
+    read_header,
+)
+from raftkafka.storage.segment import Extent, LogSegment
+from raftkafka.storage.validation import check_timestamps, must_decode, read_produced_batch, rewrite
+
+MAX_SEGMENT_OFFSETS = 2**31 - 1
+"""The indexes hold offsets relative to the segment's first one, as int32."""
+
+NO_TIME = -1
+
+
+@attrs.define
+class AppendResult:
+    """Where a batch is now. `log_append_time_ms` is -1 unless the topic's records bear the broker's time."""
+
+    base_offset: int
+    last_offset: int
+    log_append_time_ms: int
+    duplicate: bool
+    size_bytes: int
+    log_start_offset: int
+
+
+@attrs.define
+class LogRead:
+    """Whole batches. The first may begin before the offset asked for; `next_offset` is where to read on."""
+
+    records: Sequence[Buffer]
+    size_bytes: int
+    next_offset: int
+
+
+@attrs.frozen(kw_only=True)
+class FlushPlan:
+    """What must be made stable so that everything below `end_offset` is."""
+
+    end_offset: int
+    syncs: tuple[str, ...]
+
+
+class PartitionLog:
+    """A partition's log in one directory. Create or open it with `LogManager`, or with `open_log` of `recovery`."""
+
+    def __init__(
+        self,
+        *,
+        disk: Disk,
+        directory: str,
+        topic: str,
+        partition: int,
+        topic_id: TopicId,
+        config: LogConfig,
+        segments: Sequence[LogSegment] = (),
+        log_start_offset: int = 0,
+        recovery_point: int = 0,
+    ) -> None:
+        self.directory = directory
+        self.topic = topic
+        self.partition = partition
+        self.topic_id = topic_id
+        self.key = PartitionKey(topic_id, partition)
+        self.config = config
+        self.producers = ProducerStates()
+        self.epochs = LeaderEpochCache(self._end_offset)
+        self.offline_reason: str | None = None
+        self.on_flush_wanted: Callable[[PartitionLog], None] | None = None
+        """Called when something is to be made stable soon: a segment was rolled, `flush.messages` or `flush.ms` applies."""
+        self._disk = disk
+        self._segments = list(segments) or [LogSegment(disk, directory, log_start_offset)]
+        self._bases = [segment.base_offset for segment in self._segments]
+        self._active = self._segments[-1]
+        self._log_start_offset = log_start_offset
+        self._log_end_offset = max(self._active.next_offset, log_start_offset)
+        self._recovery_point = min(recovery_point, self._log_end_offset)
+        self._roll_pending = False
+        self._unflushed_since_ms: int | None = None
+
+    # What it holds.
+
+    @property
+    def log_start_offset(self) -> int:
+        """The first offset that may be read."""
+        return self._log_start_offset
+
+    @property
+    def log_end_offset(self) -> int:
+        """The offset of the next record."""
+        return self._log_end_offset
+
+    @property
+    def recovery_point(self) -> int:
+        """Everything below is stable."""
+        return self._recovery_point
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(segment.size_bytes for segment in self._segments)
+
+    @property
+    def segments(self) -> Sequence[LogSegment]:
+        """Oldest first; the last is the active one."""
+        return self._segments
+
+    def latest_epoch(self) -> int:
+        """The last leader epoch that was assigned, or -1."""
+        return self.epochs.latest_epoch
+
+    # Appending.
+
+    def append_as_leader(
+        self, records: Buffer, *, leader_epoch: int, wall_ms: int, origin: AppendOrigin = AppendOrigin.CLIENT
+    ) -> AppendResult:
+        """Appends the one batch in `records` with the next offsets; they are patched in place when `records` is writable.
+
+        Refuses (`ApiError`) what is damaged, too large, untimely or out of sequence. A batch that was appended before is answered with its
+        offsets then, and `duplicate`.
+        """
+        self._check_online()
+        config = self.config
+        header = read_produced_batch(records, config, origin)
+        log_append_time = config.timestamp_type is TimestampType.LOG_APPEND_TIME
+        if not log_append_time and origin is AppendOrigin.CLIENT:
+            check_timestamps(header, config, wall_ms)
+        marker: EndTransactionMarker | None = None
+        if header.producer_id >= 0:
+            if origin is AppendOrigin.CLIENT:
+                known = self.producers.check(header)
+                if known is not None:
+                    time = known.timestamp if log_append_time else NO_TIME
+                    return AppendResult(known.base_offset, known.last_offset, time, True, len(records), self._log_start_offset)
+            elif header.attributes & CONTROL_FLAG:
+                marker = read_end_transaction_marker(records)
+                if marker is not None:
+                    self.producers.check_marker(header, marker)
+        if must_decode(header, config):
+            rewritten = rewrite(records, header, config, origin)
+            if rewritten is not None:
+                records = bytearray(rewritten)
+                header = read_produced_batch(records, config, origin)
+        if isinstance(records, bytes) or (isinstance(records, memoryview) and records.readonly):
+            records = bytearray(records)
+        if log_append_time:
+            patch_log_append_time(records, 0, wall_ms=wall_ms)
+            header = read_header(records)
+        base_offset = self._log_end_offset
+        last_offset = base_offset + header.last_offset_delta
+        patch_offset_and_epoch(records, 0, base_offset=base_offset, leader_epoch=leader_epoch)
+        extent = Extent(base_offset, last_offset, len(records), header.max_timestamp)
+        self._write(records, (extent,), wall_ms)
+        if leader_epoch != self.epochs.latest_epoch:
+            self.epochs.assign(leader_epoch, base_offset)
+        if header.producer_id >= 0:
+            self._note_producer(header, extent, marker)
+        return AppendResult(
+            base_offset, last_offset, wall_ms if log_append_time else NO_TIME, False, extent.size_bytes, self._log_start_offset
+        )
+
+    def append_as_follower(self, records: Buffer, *, wall_ms: int = 0) -> AppendResult:
+        """Appends batches as the leader has them, offsets and epochs included; a partial last one is left out.
+
+        `CorruptRecord` when a batch is damaged, overlaps the log, or has an epoch before the last one; the batches before it are appended.
+        """
+        self._check_online()
+        view = memoryview(records)
+        first_offset = self._log_end_offset
+        found: list[tuple[int, BatchHeader]] = []
+        room = self.config.segment_bytes - self._active.size_bytes
+        start = end = 0
+        problem: CorruptRecord | None = None
+        try:
+            next_offset, epoch = first_offset, self.epochs.latest_epoch
+            for position, header in batches(view):
+                _check_replicated(view, position, header, next_offset, epoch)
+                end = position + header.size_bytes
+                if end - start > room and found:
+                    self._write_replicated(view[start:position], found, start, wall_ms)
+                    found, start, room = [], position, self.config.segment_bytes
+                found.append((position, header))
+                next_offset, epoch = header.next_offset, header.partition_leader_epoch
+        except CorruptRecord as error:
+            problem = error
+        if found:
+            last_position, last_header = found[-1]
+            end = last_position + last_header.size_bytes
+            self._write_replicated(view[start:end], found, start, wall_ms)
+        if problem is not None:
+            raise problem
+        return AppendResult(first_offset, self._log_end_offset - 1, NO_TIME, False, end, self._log_start_offset)
+
+    def roll(self) -> None:
+        """Begins a new segment; nothing when the active one is empty."""
+        if self._active.size_bytes == 0:
+            return
+        with _OfflineOnFailure(self):
+            self._active.write_indexes(closing=True)
+            self._write_epochs()
+            producer_snapshots.write(self._disk, self.directory, self.producers, self._log_end_offset)
+            if len(self._segments) > 1:
+                self._segments[-2].release()
+            self._add_segment(LogSegment(self._disk, self.directory, self._log_end_offset))
+        self._roll_pending = True
+        self._want_flush()
+
+    # Reading.
+
+    def read(self, start_offset: int, *, max_bytes: int, end_offset: int | None = None, at_least_one_batch: bool = True) -> LogRead:
+        """Whole batches from the one that contains `start_offset`, of at most `max_bytes` (but one, when `at_least_one_batch`), none of which
+        reaches `end_offset`. They come from one segment: a reader goes on at `next_offset`. Refuses offsets outside of the log."""
+        if not self._log_start_offset <= start_offset <= self._log_end_offset:
+            raise ApiError(
+                ErrorCode.OFFSET_OUT_OF_RANGE,
+                f"Offset {start_offset} of {self.topic}-{self.partition} is not in [{self._log_start_offset}, {self._log_end_offset}]",
+            )
+        end = self._log_end_offset if end_offset is None or end_offset > self._log_end_offset else end_offset
+        if start_offset >= end:
+            return LogRead((), 0, start_offset)
+        self._check_online()
+        segment = self._active
+        if start_offset < segment.base_offset:
+            segment = self._segment_at(start_offset)
+        with _OfflineOnFailure(self):
+            data, next_offset = segment.read(start_offset, end_offset=end, max_bytes=max_bytes, at_least_one_batch=at_least_one_batch)
+        if not data:
+            return LogRead((), 0, start_offset)
+        return LogRead((data,), len(data), next_offset)
+
+    def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
+        """The (timestamp, offset) of the first record that is not before `timestamp`; `None` when there is none."""
+        self._check_online()
+        with _OfflineOnFailure(self):
+            for segment in self._segments:
+                if segment.next_offset > self._log_start_offset:
+                    found = segment.offset_for_timestamp(timestamp, self._log_start_offset)
+                    if found is not None:
+                        return found
+        return None
+
+    def offset_of_max_timestamp(self) -> tuple[int, int] | None:
+        """The (timestamp, offset) of the first record with the latest time; `None` for an empty log."""
+        self._check_online()
+        latest = max((s for s in self._segments if s.next_offset > self._log_start_offset), key=lambda s: s.max_timestamp, default=None)
+        with _OfflineOnFailure(self):
+            return latest.offset_of_max_timestamp() if latest is not None else None
+
+    def first_unstable_offset(self, high_watermark: int) -> int | None:
+        """Where the oldest transaction begins whose end is not below the high watermark; `None` when there is none."""
+        unstable = self.producers.first_unstable_offset(high_watermark)
+        return None if unstable is None else max(unstable, self._log_start_offset)
+
+    def last_stable_offset(self, high_watermark: int) -> int:
+        """Up to where (exclusive) a `read_committed` consumer may read (rule D17)."""
+        unstable = self.first_unstable_offset(high_watermark)
+        return high_watermark if unstable is None or unstable > high_watermark else unstable
+
+    def aborted_transactions(self, start_offset: int, end_offset: int) -> list[AbortedTransaction]:
+        """The aborted transactions that have records in [start_offset, end_offset)."""
+        found: list[AbortedTransaction] = []
+        index = max(bisect_right(self._bases, start_offset) - 1, 0)
+        for segment in self._segments[index:]:
+            for aborted in segment.transaction_index.entries:
+                if aborted.last_offset >= start_offset and aborted.first_offset < end_offset:
+                    found.append(aborted)
+                if aborted.last_stable_offset >= end_offset:
+                    return found
+        return found
+
+    # Shortening.
+
+    def truncate_to(self, offset: int) -> bool:
+        """Removes everything at `offset` and behind; a batch that contains it goes as a whole. Whether anything was removed."""
+        self._check_online()
+        if offset >= self._log_end_offset:
+            return False
+        if offset <= self._log_start_offset:
+            self.truncate_fully_and_start_at(offset)
+            return True
+        with _OfflineOnFailure(self):
+            while self._active.base_offset > offset:
+                self._drop_last_segment()
+            self._log_end_offset = self._active.truncate_to(offset)
+            self._recovery_point = min(self._recovery_point, self._log_end_offset)
+            self.epochs.truncate_from_end(self._log_end_offset)
+            self._write_epochs()
+            producer_snapshots.delete_after(self._disk, self.directory, self._log_end_offset)
+            if self.producers.last_change_offset >= self._log_end_offset:
+                self.reload_producers()
+        self._roll_pending = True
+        self._want_flush()
+        return True
+
+    def truncate_fully_and_start_at(self, offset: int) -> None:
+        """Removes all records; the log is empty and its next offset is `offset`."""
+        self._check_online()
+        with _OfflineOnFailure(self):
+            while self._segments:
+                self._drop_last_segment()
+            self._log_start_offset = self._log_end_offset = offset
+            self._recovery_point = min(self._recovery_point, offset)
+            self._add_segment(LogSegment(self._disk, self.directory, offset))
+            self.epochs.clear()
+            self._write_epochs()
+            self.producers.clear()
+            producer_snapshots.delete_all(self._disk, self.directory)
+
+    def advance_log_start(self, offset: int) -> bool:
+        """Makes `offset` the first one to be read (DeleteRecords, or a leader that deleted). Refuses one behind the end."""
+        if offset > self._log_end_offset:
+            raise ApiError(ErrorCode.OFFSET_OUT_OF_RANGE, f"Cannot start the log at {offset}: it ends at {self._log_end_offset}")
+        if offset <= self._log_start_offset:
+            return False
+        self._log_start_offset = offset
+        self.epochs.truncate_from_start(offset)
+        return True
+
+    def retention(self, wall_ms: int, high_watermark: int) -> int:
+        """Deletes the oldest segments that are no longer wanted and lie below the high watermark; returns how many."""
+        self._check_online()
+        self.producers.expire(wall_ms, self.config.producer_id_expiration_ms)
+        count = self._expired_segments(wall_ms, high_watermark)
+        if count == 0:
+            return 0
+        with _OfflineOnFailure(self):
+            if count == len(self._segments):
+                self.roll()
+            self.advance_log_start(max(self._segments[count].base_offset, self._log_start_offset))
+            for segment in self._segments[:count]:
+                producer_snapshots.delete(self._disk, self.directory, segment.base_offset)
+                segment.delete()
+            del self._segments[:count]
+            del self._bases[:count]
+            self._write_epochs()
+        return count
+
+    # Stability.
+
+    def needs_flush(self, now_ms: int) -> FlushPlan | None:
+        """What to make stable now; `None` when nothing is due. Report it back with `flushed`."""
+        if not self.flush_due(now_ms):
+            return None
+        end_offset = self._active.base_offset if self._roll_pending and not self._flush_limit_reached(now_ms) else self._log_end_offset
+        return self.plan_flush(end_offset)
+
+    def plan_flush(self, end_offset: int) -> FlushPlan:
+        """What must be synced so that everything below `end_offset` is stable; the index files are brought up to date."""
+        syncs: list[str] = []
+        with _OfflineOnFailure(self):
+            self._write_epochs()
+            index = max(bisect_right(self._bases, self._recovery_point) - 1, 0)
+            for segment in self._segments[index:]:
+                if segment.base_offset < end_offset or segment is self._active:
+                    segment.write_indexes(closing=False)
+                    syncs += [path for path in segment.paths if self._disk.exists(path)]
+            if self._disk.exists(self._epochs_path):
+                syncs.append(self._epochs_path)
+            syncs += producer_snapshots.paths_after(self._disk, self.directory, self._recovery_point)
+        self._roll_pending = False
+        self._unflushed_since_ms = None
+        return FlushPlan(end_offset=end_offset, syncs=tuple(syncs))
+
+    def flushed(self, end_offset: int) -> None:
+        """Everything below `end_offset` is stable (unless it was truncated meanwhile)."""
+        self._recovery_point = max(self._recovery_point, min(end_offset, self._log_end_offset))
+
+    def flush_due(self, now_ms: int) -> bool:
+        """Whether something is to be made stable now."""
+        return self.offline_reason is None and (self._roll_pending or self._flush_limit_reached(now_ms))
+
+    def flush_deadline_ms(self) -> int:
+        """When `flush.ms` will ask for a flush; far in the future when nothing waits."""
+        return LONG_MAX if self._unflushed_since_ms is None else min(self._unflushed_since_ms + self.config.flush_ms, LONG_MAX)
+
+    def write_checkpoints(self) -> None:
+        """Brings the leader-epoch checkpoint up to date."""
+        with _OfflineOnFailure(self):
+            self._write_epochs()
+
+    def close(self) -> None:
+        """Writes indexes, epochs and a producer snapshot, so that the next start need not scan, and closes the files."""
+        if self.offline_reason is None:
+            with _OfflineOnFailure(self):
+                for segment in self._segments:
+                    if segment.size_bytes:
+                        segment.write_indexes(closing=True)
+                self._write_epochs()
+                if self._log_end_offset > 0:
+                    producer_snapshots.write(self._disk, self.directory, self.producers, self._log_end_offset)
+        for segment in self._segments:
+            segment.close()
+
+    def reload_producers(self) -> None:
+        """Derives the producer states anew: from the newest snapshot, and the batches behind it."""
+        self.producers.clear()
+        start_offset = producer_snapshots.load_newest(
+            self._disk, self.directory, self.producers, self._log_start_offset, self._log_end_offset
+        )
+        for segment in self._segments:
+            if segment.next_offset <= start_offset:
+                continue
+            for position, header in segment.walk(segment.find(start_offset)[0]):
+                if header.producer_id >= 0:
+                    self.note_replayed(header, segment.read_batch(position, header) if header.attributes & CONTROL_FLAG else b"")
+
+    def note_replayed(self, header: BatchHeader, control_batch: Buffer) -> None:
+        """Takes note of a batch that is already in the log and in the transaction index."""
+        marker = read_end_transaction_marker(control_batch) if header.attributes & CONTROL_FLAG else None
+        if marker is not None:
+            self.producers.marker_appended(header, header.last_offset, marker)
+        elif not header.attributes & CONTROL_FLAG:
+            self.producers.appended(header, header.base_offset, header.last_offset)
+
+    # Within.
+
+    @property
+    def _epochs_path(self) -> str:
+        return f"{self.directory}/{LEADER_EPOCH_FILE}"
+
+    def _end_offset(self) -> int:
+        return self._log_end_offset
+
+    def _check_online(self) -> None:
+        if self.offline_reason is not None:
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.topic}-{self.partition} is offline: {self.offline_reason}")
+
+    def _write(self, buffer: Buffer, extents: Sequence[Extent], wall_ms: int) -> None:
+        """Writes batches to the active segment, or to a new one when they do not fit or it is too old."""
+        active = self._active
+        config = self.config
+        if active.size_bytes and (
+            active.size_bytes + len(buffer) > config.segment_bytes
+            or extents[-1].last_offset - active.base_offset > MAX_SEGMENT_OFFSETS
+            or extents[-1].max_timestamp - active.first_timestamp > config.segment_ms - config.segment_jitter_ms
+            or len(active.offset_index) >= config.segment_index_bytes // OFFSET_ENTRY_BYTES
+        ):
+            self.roll()
+            active = self._active
+        try:
+            active.append(buffer, extents, config.index_interval_bytes)
+        except DiskError as error:
+            self.offline_reason = str(error)
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+        self._log_end_offset = active.next_offset
+        if config.flush_messages != LONG_MAX or config.flush_ms != LONG_MAX:
+            if self._unflushed_since_ms is None:
+                self._unflushed_since_ms = wall_ms
+            self._want_flush()
+
+    def _write_replicated(self, part: memoryview, found: list[tuple[int, BatchHeader]], start: int, wall_ms: int) -> None:
+        extents = [Extent(header.base_offset, header.last_offset, header.size_bytes, header.max_timestamp) for _, header in found]
+        self._write(part, extents, wall_ms)
+        for (position, header), extent in zip(found, extents, strict=True):
+            if header.partition_leader_epoch != self.epochs.latest_epoch and header.partition_leader_epoch != NO_EPOCH:
+                self.epochs.assign(header.partition_leader_epoch, header.base_offset)
+            if header.producer_id >= 0:
+                marker = read_end_transaction_marker(part, position - start) if header.attributes & CONTROL_FLAG else None
+                self._note_producer(header, extent, marker)
+
+    def _note_producer(self, header: BatchHeader, extent: Extent, marker: EndTransactionMarker | None) -> None:
+        if not header.attributes & CONTROL_FLAG:
+            self.producers.appended(header, extent.base_offset, extent.last_offset)
+        elif marker is not None:
+            aborted = self.producers.marker_appended(header, extent.last_offset, marker)
+            if aborted is not None:
+                with _OfflineOnFailure(self):
+                    self._active.transaction_index.append(aborted)
+
+    def _segment_at(self, offset: int) -> LogSegment:
+        """The segment that contains `offset`, or the next one that has records (compaction leaves holes)."""
+        index = max(bisect_right(self._bases, offset) - 1, 0)
+        while self._segments[index].next_offset <= offset and index + 1 < len(self._segments):
+            index += 1
+        return self._segments[index]
+
+    def _add_segment(self, segment: LogSegment) -> None:
+        self._segments.append(segment)
+        self._bases.append(segment.base_offset)
+        self._active = segment
+
+    def _drop_last_segment(self) -> None:
+        self._segments.pop().delete()
+        self._bases.pop()
+        if self._segments:
+            self._active = self._segments[-1]
+
+    def _expired_segments(self, wall_ms: int, high_watermark: int) -> int:
+        """How many of the oldest segments may go: by size, by age, or because the log starts behind them."""
+        config = self.config
+        excess = self.size_bytes - config.retention_bytes if config.delete and config.retention_bytes >= 0 else -1
+        count = 0
+        for segment in self._segments:
+            if segment.size_bytes == 0 or segment.next_offset > high_watermark:
+                break
+            below_start = segment is not self._active and segment.next_offset <= self._log_start_offset
+            too_large = excess >= segment.size_bytes
+            too_old = config.delete and config.retention_ms >= 0 and wall_ms - segment.max_timestamp > config.retention_ms
+            if not (below_start or too_large or too_old):
+                break
+            excess -= segment.size_bytes
+            count += 1
+        return count
+
+    def _flush_limit_reached(self, now_ms: int) -> bool:
+        if self._unflushed_since_ms is None:
+            return False
+        unflushed = self._log_end_offset - self._recovery_point
+        return unflushed >= self.config.flush_messages or now_ms - self._unflushed_since_ms >= self.config.flush_ms
+
+    def _want_flush(self) -> None:
+        if self.on_flush_wanted is not None:
+            self.on_flush_wanted(self)
+
+    def _write_epochs(self) -> None:
+        if self.epochs.dirty:
+            self._disk.replace_file(self._epochs_path, self.epochs.encode())
+            self.epochs.dirty = False
+
+
+class _OfflineOnFailure:
+    """Turns what the disk or damaged bytes do to an operation into a refusal, and takes the log offline."""
+
+    __slots__ = ("_log",)
+
+    def __init__(self, log: PartitionLog) -> None:
+        self._log = log
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DiskError | CorruptRecord):
+            self._log.offline_reason = str(error)
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+
+
+def _check_replicated(view: memoryview, position: int, header: BatchHeader, next_offset: int, epoch: int) -> None:
+    if header.base_offset < next_offset:
+        raise CorruptRecord(f"a batch at offset {header.base_offset} follows one that ends before {next_offset}")
+    if header.partition_leader_epoch < epoch:
+        raise CorruptRecord(f"a batch of epoch {header.partition_leader_epoch} follows epoch {epoch} at offset {header.base_offset}")
+    if not crc_matches(view, header, position):
+        raise CorruptRecord(f"wrong checksum of the batch at offset {header.base_offset}")
+
+
+assert CRC_START == 21

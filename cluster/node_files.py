@@ -1,0 +1,42 @@
+"""The files a node needs before its first start: `server.properties`, and `meta.properties` in its data directory (formatting).
+
+The settings are Kafka's quickstart ones for a development cluster: replicas as far as there are brokers, and no waiting for the first
+consumer of a group. `min.insync.replicas` keeps Kafka's default of 1, so that a cluster with one node left still takes writes.
+"""
+
+from __future__ import annotations
+
+from cluster.layout import HOST, ClusterLayout, NodeLayout
+
+
+def server_properties(layout: ClusterLayout, node: NodeLayout) -> str:
+    """The text of a node's `server.properties`."""
+    voters = ",".join(f"{each.node_id}@{each.controller_address}" for each in layout.nodes)
+    replicas = min(3, layout.node_count)
+    return f"""\
+# Node {node.node_id} of cluster {layout.name}, written by `make cluster`. Edit it as you like: it is not written again.
+
+node.id={node.node_id}
+process.roles=broker,controller
+
+listeners=PLAINTEXT://{HOST}:{node.port},CONTROLLER://{HOST}:{node.controller_port}
+advertised.listeners=PLAINTEXT://{HOST}:{node.port}
+controller.listener.names=CONTROLLER
+controller.quorum.voters={voters}
+
+log.dirs={node.data_dir}
+
+# As many replicas as there are brokers, three at most.
+default.replication.factor={replicas}
+offsets.topic.replication.factor={replicas}
+
+# Kafka waits three seconds for more consumers of a new group: good in production, a nuisance on a desk.
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def write_node_files(layout: ClusterLayout, node: NodeLayout) -> None:
+    """Writes what is missing of a node's files; existing ones are left as they are."""
+    node.data_dir.mkdir(parents=True, exist_ok=True)
+    if not node.properties_path.exists():
+        node.properties_path.write_text(server_properties(layout, node))

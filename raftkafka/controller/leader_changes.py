@@ -1,0 +1,106 @@
+"""The partition changes that follow when a broker leaves, comes back or restarts: all of them, for one decision.
+
+Invariant: the records of a broker's fencing and of every leadership it loses are one entry of the metadata log, so that no node ever
+sees a fenced broker lead (rule K-registration of reference/replication-rules.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
+from raftkafka.base.observed import Observed, observed
+from raftkafka.controller.election import Election, PartitionTarget, change_partition
+from raftkafka.controller.policy import TopicPolicy
+from raftkafka.controller.settings import ControllerSettings
+from raftkafka.metadata.image import MetadataImage
+from raftkafka.metadata.records import NO_LEADER_CHANGE, PartitionChangeRecord
+from raftkafka.metadata.topics import PartitionRegistration, TopicImage
+
+
+def is_active(image: MetadataImage, node_id: NodeId) -> bool:
+    """Registered, unfenced and not shutting down: it may lead and be in an ISR."""
+    broker = image.brokers.get(node_id)
+    return broker is not None and broker.is_active
+
+
+def changes_without(image: MetadataImage, settings: ControllerSettings, node_id: NodeId, *, unclean: bool) -> list[PartitionChangeRecord]:
+    """The broker leaves all ISRs; `unclean`: it also may have lost unsynced records, and leaves all ELRs."""
+
+    def concerns(partition: PartitionRegistration) -> bool:
+        return node_id in partition.isr or partition.leader == node_id or (unclean and node_id in partition.elr)
+
+    def target(partition: PartitionRegistration) -> PartitionTarget:
+        isr = tuple(replica for replica in partition.isr if replica != node_id)
+        return PartitionTarget(isr=isr, unclean_shutdown=(node_id,) if unclean else ())
+
+    return _changes(image, settings, concerns, target, may_lead=lambda replica: replica != node_id and is_active(image, replica))
+
+
+def changes_with(image: MetadataImage, settings: ControllerSettings, node_id: NodeId) -> list[PartitionChangeRecord]:
+    """The broker is (or becomes) live: partitions without a leader that it may lead get it."""
+
+    def concerns(partition: PartitionRegistration) -> bool:
+        return partition.leader == NO_NODE and node_id in partition.replicas
+
+    return _changes(image, settings, concerns, _no_target, may_lead=lambda replica: replica == node_id or is_active(image, replica))
+
+
+def changes_of_policy(image: MetadataImage, settings: ControllerSettings, topics: Iterable[TopicImage]) -> list[PartitionChangeRecord]:
+    """`image` already has other `min.insync.replicas` or unclean settings for these topics: ELRs that are no longer needed go, and
+    partitions without a leader may get one. An ELR must not outlive its reason: with a smaller minimum the high watermark moves again."""
+
+    def concerns(partition: PartitionRegistration) -> bool:
+        return partition.leader == NO_NODE or bool(partition.elr)
+
+    return _changes(image, settings, concerns, _no_target, may_lead=lambda replica: is_active(image, replica), topics=topics)
+
+
+def _no_target(partition: PartitionRegistration) -> PartitionTarget:
+    return PartitionTarget()
+
+
+def _changes(
+    image: MetadataImage,
+    settings: ControllerSettings,
+    concerns: Callable[[PartitionRegistration], bool],
+    target: Callable[[PartitionRegistration], PartitionTarget],
+    *,
+    may_lead: Callable[[NodeId], bool],
+    topics: Iterable[TopicImage] | None = None,
+) -> list[PartitionChangeRecord]:
+    policy = TopicPolicy(image, settings)
+    changes = []
+    for topic in image.topics.by_id.values() if topics is None else topics:
+        for index, partition in topic.partitions.items():
+            if not concerns(partition):
+                continue
+            change = change_partition(
+                PartitionKey(topic.topic_id, index),
+                partition,
+                target(partition),
+                min_isr=policy.min_isr(topic.name, len(partition.replicas)),
+                election=Election.UNCLEAN if policy.unclean_election(topic.name) else Election.ONLINE,
+                may_lead=may_lead,
+            )
+            if change is not None:
+                changes.append(change)
+    return changes
+
+
+def observe_changes(image: MetadataImage, changes: Iterable[PartitionChangeRecord]) -> Iterator[Observed]:
+    """One line per partition whose leader changes."""
+    for change in changes:
+        if change.leader != NO_LEADER_CHANGE:
+            topic = image.topics.by_id[change.topic_id]
+            old = topic.partitions[change.partition]
+            kind = "leader-elected" if change.leader != NO_NODE else "partition-offline"
+            isr = old.isr if change.isr is None else change.isr
+            yield observed(
+                kind,
+                partition=f"{topic.name}-{change.partition}",
+                leader=change.leader,
+                old_leader=old.leader,
+                leader_epoch=old.leader_epoch + 1,
+                isr=list(isr),
+            )

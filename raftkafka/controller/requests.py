@@ -1,0 +1,95 @@
+"""The requests that the controller answers, and the one place where a refusal becomes an answer."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from raftkafka.base.errors import ApiError
+from raftkafka.metadata.control_messages import (
+    AllocateProducerIds,
+    AllocateProducerIdsReply,
+    AlterPartition,
+    AlterPartitionReply,
+    BrokerHeartbeat,
+    BrokerHeartbeatReply,
+    RegisterBroker,
+    RegisterBrokerReply,
+)
+from raftkafka.protocol.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse
+from raftkafka.protocol.messages.alter_configs import AlterConfigsResourceResponse as LegacyResourceResponse
+from raftkafka.protocol.messages.create_partitions import (
+    CreatePartitionsRequest,
+    CreatePartitionsResponse,
+    CreatePartitionsTopicResult,
+)
+from raftkafka.protocol.messages.create_topics import CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse
+from raftkafka.protocol.messages.delete_topics import DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse
+from raftkafka.protocol.messages.incremental_alter_configs import (
+    AlterConfigsResourceResponse,
+    IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+)
+from raftkafka.protocol.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
+
+ControlRequest = RegisterBroker | BrokerHeartbeat | AlterPartition | AllocateProducerIds
+"""What brokers ask on their own behalf."""
+
+AdminRequest = (
+    CreateTopicsRequest
+    | DeleteTopicsRequest
+    | CreatePartitionsRequest
+    | IncrementalAlterConfigsRequest
+    | AlterConfigsRequest
+    | UnregisterBrokerRequest
+)
+"""What clients ask, forwarded by the broker that they asked."""
+
+ControllerRequest = ControlRequest | AdminRequest
+
+ControllerReply = Any
+"""The reply value or response message that belongs to the request."""
+
+
+def refusal_reply(request: ControllerRequest, refusal: ApiError) -> ControllerReply:
+    """The whole request is refused with one code: in the reply itself, or for each thing asked where the API has no place for it."""
+    code, message = refusal.code, refusal.message or None
+    match request:
+        case RegisterBroker():
+            return RegisterBrokerReply(error=code, message=refusal.message)
+        case BrokerHeartbeat():
+            return BrokerHeartbeatReply(error=code)
+        case AlterPartition():
+            return AlterPartitionReply(error=code)
+        case AllocateProducerIds():
+            return AllocateProducerIdsReply(error=code)
+        case CreateTopicsRequest():
+            names = dict.fromkeys(topic.name for topic in request.topics)
+            topics = [CreatableTopicResult(name=name, error_code=code, error_message=message, configs=[]) for name in names]
+            return CreateTopicsResponse(topics=topics)
+        case DeleteTopicsRequest():
+            states = [(state.name, state.topic_id) for state in request.topics] + [(name, bytes(16)) for name in request.topic_names]
+            results = [DeletableTopicResult(name=n, topic_id=i, error_code=code, error_message=message) for n, i in states]
+            return DeleteTopicsResponse(responses=results)
+        case CreatePartitionsRequest():
+            added = [CreatePartitionsTopicResult(name=topic.name, error_code=code, error_message=message) for topic in request.topics]
+            return CreatePartitionsResponse(results=added)
+        case IncrementalAlterConfigsRequest():
+            altered = [
+                AlterConfigsResourceResponse(
+                    error_code=code, error_message=message, resource_type=resource.resource_type, resource_name=resource.resource_name
+                )
+                for resource in request.resources
+            ]
+            return IncrementalAlterConfigsResponse(responses=altered)
+        case AlterConfigsRequest():
+            legacy = [
+                LegacyResourceResponse(
+                    error_code=code, error_message=message, resource_type=resource.resource_type, resource_name=resource.resource_name
+                )
+                for resource in request.resources
+            ]
+            return AlterConfigsResponse(responses=legacy)
+        case UnregisterBrokerRequest():
+            return UnregisterBrokerResponse(error_code=code, error_message=message)
+        case _:
+            assert_never(request)

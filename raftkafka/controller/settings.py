@@ -1,0 +1,28 @@
+"""What the controller is configured with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import attrs
+
+FEATURES: Mapping[str, int] = MappingProxyType({"metadata.version": 30, "eligible.leader.replicas.version": 1})
+"""Finalized by the first active controller. transaction.version, group.version and kraft.version stay 0: what they promise is not here."""
+
+
+@attrs.frozen(kw_only=True)
+class ControllerSettings:
+    """Named after the properties that set them; the defaults are this project's."""
+
+    broker_session_timeout_ms: int = 3_000
+    num_partitions: int = 1
+    default_replication_factor: int = 1
+    min_insync_replicas: int = 1
+    """The static value; the first active controller makes it the cluster-wide dynamic default, which rules from then on."""
+    unclean_leader_election_enable: bool = False
+    delete_topic_enable: bool = True
+    max_partitions_per_request: int = 10_000
+    shutdown_wait_ms: int = 1_000
+    """How long a heartbeat that asks to shut down is held back at most, so that the broker need not ask again."""
+    features: Mapping[str, int] = FEATURES

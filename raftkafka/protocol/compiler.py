@@ -25,7 +25,6 @@ from raftkafka.protocol.primitives import (
     bytes_codec,
     fixed_array_codec,
     fixed_codec,
-    fixed_run_codec,
     nullable_struct_codec,
     read_unsigned_varint,
     string_codec,
@@ -81,7 +80,8 @@ def _runs(fields: Sequence[NamedSpec]) -> list[list[NamedSpec]]:
 def _run_codec(run: Sequence[NamedSpec], version: int, flexible: bool) -> Codec:
     if len(run) == 1:
         return _field_codec(run[0][1], version, flexible)
-    return fixed_run_codec("".join(spec.wire_type.code for _, spec in run if isinstance(spec.wire_type, schema.Fixed)))
+    codes = "".join(spec.wire_type.code for _, spec in run if isinstance(spec.wire_type, schema.Fixed))
+    return fixed_codec(codes, run=True)
 
 
 def _field_codec(spec: schema.FieldSpec, version: int, flexible: bool) -> Codec:
@@ -110,7 +110,7 @@ def _struct_reader(cls: type, names: tuple[str, ...], steps: Sequence[Reader], r
         values: list[Any] = []
         for step in steps:
             offset = step(buffer, offset, values)
-        made = cls(**dict(zip(names, values)))
+        made = cls(**dict(zip(names, values, strict=True)))
         into.append(made)
         if read_tags is not None:
             if offset < len(buffer) and not buffer[offset]:

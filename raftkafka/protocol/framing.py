@@ -12,6 +12,7 @@ Sources: the Kafka protocol guide; KIP-482 (headers 2 and 1), KIP-511 (ApiVersio
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import Any, TypeVar
 
@@ -67,10 +68,8 @@ def read_request_header(frame: memoryview) -> tuple[RequestHeader, int]:
 def _unknown_header(frame: memoryview, api_key: int, api_version: int, correlation_id: int) -> tuple[RequestHeader, int]:
     client_id: str | None = None
     offset = _HEADER_START.size
-    try:
+    with contextlib.suppress(DecodeError, struct.error, UnicodeDecodeError):
         client_id, offset = _read_client_id(frame)
-    except (DecodeError, struct.error, UnicodeDecodeError):
-        pass
     return RequestHeader(api_key, api_version, correlation_id, client_id), offset
 
 

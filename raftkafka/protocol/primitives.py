@@ -67,28 +67,34 @@ def write_unsigned_varint(out: bytearray, value: int) -> None:
     out.append(value)
 
 
-def _read_length(buffer: memoryview, offset: int) -> tuple[int, int]:
+def read_length(buffer: memoryview, offset: int) -> tuple[int, int]:
+    """The int32 length of bytes or an array; -1 is null."""
     return _INT32.unpack_from(buffer, offset)[0], offset + 4
 
 
-def _read_short_length(buffer: memoryview, offset: int) -> tuple[int, int]:
+def read_short_length(buffer: memoryview, offset: int) -> tuple[int, int]:
+    """The int16 length of a string; -1 is null."""
     return _INT16.unpack_from(buffer, offset)[0], offset + 2
 
 
-def _read_compact_length(buffer: memoryview, offset: int) -> tuple[int, int]:
+def read_compact_length(buffer: memoryview, offset: int) -> tuple[int, int]:
+    """The length of any compact type, which travels as a varint of one more; -1 is null."""
     length, offset = read_unsigned_varint(buffer, offset)
     return length - 1, offset
 
 
-def _write_length(out: bytearray, length: int) -> None:
+def write_length(out: bytearray, length: int) -> None:
+    """What `read_length` reads."""
     out += _INT32.pack(length)
 
 
-def _write_short_length(out: bytearray, length: int) -> None:
+def write_short_length(out: bytearray, length: int) -> None:
+    """What `read_short_length` reads."""
     out += _INT16.pack(length)
 
 
-def _write_compact_length(out: bytearray, length: int) -> None:
+def write_compact_length(out: bytearray, length: int) -> None:
+    """What `read_compact_length` reads."""
     if length < 0x7F:
         out.append(length + 1)
     else:
@@ -108,11 +114,11 @@ def _refuse_null(what: str) -> ValueError:
 @functools.cache
 def string_codec(*, compact: bool, nullable: bool) -> Codec:
     """UTF-8 text of at most 32,767 bytes."""
-    read_length = _read_compact_length if compact else _read_short_length
-    write_length = _write_compact_length if compact else _write_short_length
+    read_count = read_compact_length if compact else read_short_length
+    write_count = write_compact_length if compact else write_short_length
 
     def read(buffer: memoryview, offset: int, into: list[Any]) -> int:
-        length, offset = read_length(buffer, offset)
+        length, offset = read_count(buffer, offset)
         end = offset + length
         if length < 0 or end > len(buffer) or length > MAX_STRING_BYTES:
             if length == -1 and nullable:
@@ -126,12 +132,12 @@ def string_codec(*, compact: bool, nullable: bool) -> Codec:
         if value is None:
             if not nullable:
                 raise _refuse_null("a string")
-            write_length(out, -1)
+            write_count(out, -1)
             return
         encoded = value.encode()
         if len(encoded) > MAX_STRING_BYTES:
             raise ValueError(f"a string of {len(encoded)} bytes; at most {MAX_STRING_BYTES} can be written")
-        write_length(out, len(encoded))
+        write_count(out, len(encoded))
         out += encoded
 
     return Codec(read, write, 1 if compact else 2)
@@ -140,11 +146,11 @@ def string_codec(*, compact: bool, nullable: bool) -> Codec:
 @functools.cache
 def bytes_codec(*, compact: bool, nullable: bool, borrow: bool = False) -> Codec:
     """Opaque bytes; with `borrow` a view into the buffer is read (records), else a copy of its own."""
-    read_length = _read_compact_length if compact else _read_length
-    write_length = _write_compact_length if compact else _write_length
+    read_count = read_compact_length if compact else read_length
+    write_count = write_compact_length if compact else write_length
 
     def read(buffer: memoryview, offset: int, into: list[Any]) -> int:
-        length, offset = read_length(buffer, offset)
+        length, offset = read_count(buffer, offset)
         end = offset + length
         if length < 0 or end > len(buffer):
             if length == -1 and nullable:
@@ -159,18 +165,18 @@ def bytes_codec(*, compact: bool, nullable: bool, borrow: bool = False) -> Codec
         if value is None:
             if not nullable:
                 raise _refuse_null("a bytes field")
-            write_length(out, -1)
+            write_count(out, -1)
             return
-        write_length(out, len(value))
+        write_count(out, len(value))
         out += value
 
     return Codec(read, write, 1 if compact else 4)
 
 
 @functools.cache
-def fixed_codec(code: str) -> Codec:
-    """A type of fixed size, by its `struct` code."""
-    form = struct.Struct(">" + code)
+def fixed_codec(codes: str, *, run: bool = False) -> Codec:
+    """A type of fixed size by its `struct` code; with `run` several fields in one step, written from the tuple of their values."""
+    form = struct.Struct(">" + codes)
     size, unpack_from, pack = form.size, form.unpack_from, form.pack
 
     def read(buffer: memoryview, offset: int, into: list[Any]) -> int:
@@ -180,23 +186,10 @@ def fixed_codec(code: str) -> Codec:
     def write(out: bytearray, value: Any) -> None:
         out += pack(value)
 
-    return Codec(read, write, size)
-
-
-@functools.cache
-def fixed_run_codec(codes: str) -> Codec:
-    """Several fields of fixed size in a row, in one step; the writer takes the tuple of their values."""
-    form = struct.Struct(">" + codes)
-    size, unpack_from, pack = form.size, form.unpack_from, form.pack
-
-    def read(buffer: memoryview, offset: int, into: list[Any]) -> int:
-        into += unpack_from(buffer, offset)
-        return offset + size
-
-    def write(out: bytearray, values: tuple[Any, ...]) -> None:
+    def write_run(out: bytearray, values: tuple[Any, ...]) -> None:
         out += pack(*values)
 
-    return Codec(read, write, size)
+    return Codec(read, write_run if run else write, size)
 
 
 @functools.lru_cache(maxsize=512)
@@ -207,12 +200,12 @@ def _fixed_array_struct(code: str, count: int) -> struct.Struct:
 @functools.cache
 def fixed_array_codec(code: str, *, compact: bool, nullable: bool) -> Codec:
     """An array of a number type, by its one-letter `struct` code: read and written in one step."""
-    read_length = _read_compact_length if compact else _read_length
-    write_length = _write_compact_length if compact else _write_length
+    read_count = read_compact_length if compact else read_length
+    write_count = write_compact_length if compact else write_length
     size = struct.calcsize(">" + code)
 
     def read(buffer: memoryview, offset: int, into: list[Any]) -> int:
-        count, offset = read_length(buffer, offset)
+        count, offset = read_count(buffer, offset)
         end = offset + count * size
         if count < 0 or end > len(buffer):
             if count == -1 and nullable:
@@ -226,10 +219,10 @@ def fixed_array_codec(code: str, *, compact: bool, nullable: bool) -> Codec:
         if values is None:
             if not nullable:
                 raise _refuse_null("an array")
-            write_length(out, -1)
+            write_count(out, -1)
             return
         count = len(values)
-        write_length(out, count)
+        write_count(out, count)
         out += _fixed_array_struct(code, count).pack(*values)
 
     return Codec(read, write, 1 if compact else 4)
@@ -237,13 +230,13 @@ def fixed_array_codec(code: str, *, compact: bool, nullable: bool) -> Codec:
 
 def array_codec(element: Codec, *, compact: bool, nullable: bool) -> Codec:
     """An array of any element type."""
-    read_length = _read_compact_length if compact else _read_length
-    write_length = _write_compact_length if compact else _write_length
+    read_count = read_compact_length if compact else read_length
+    write_count = write_compact_length if compact else write_length
     read_element, write_element = element.read, element.write
     min_element_bytes = max(1, element.min_size_bytes)
 
     def read(buffer: memoryview, offset: int, into: list[Any]) -> int:
-        count, offset = read_length(buffer, offset)
+        count, offset = read_count(buffer, offset)
         if count < 0 or count * min_element_bytes > len(buffer) - offset:
             if count == -1 and nullable:
                 into.append(None)
@@ -259,9 +252,9 @@ def array_codec(element: Codec, *, compact: bool, nullable: bool) -> Codec:
         if values is None:
             if not nullable:
                 raise _refuse_null("an array")
-            write_length(out, -1)
+            write_count(out, -1)
             return
-        write_length(out, len(values))
+        write_count(out, len(values))
         for value in values:
             write_element(out, value)
 

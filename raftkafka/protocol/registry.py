@@ -1,9 +1,9 @@
 """Every API that is declared: its key, its versions, and where its messages are.
 
-A declared API is not yet a served one: the broker says which it serves, and advertises (`Produce` from version 0 on, though 0 to 2 are refused:
-KAFKA-18659). Message modules are imported on first use, since making their classes is most of the cost of starting.
+A declared API is not yet a served one: the broker says which it serves, and what it advertises (Produce from version 0 on, though 0 to 2
+are refused: KAFKA-18659). Message modules are imported on first use, since making their classes is most of the cost of starting.
 
-Invariant: versions are exactly those of Apache Kafka 4.4 without unstable ones (InitProducerId 6, KIP-939), and the same as in the declarations.
+Invariant: versions are those of Apache Kafka 4.4 and of the declarations, without the unstable ones (InitProducerId 6, KIP-939).
 """
 
 from __future__ import annotations

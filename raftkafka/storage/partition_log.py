@@ -27,7 +27,6 @@ from raftkafka.storage.leader_epochs import LeaderEpochCache
 from raftkafka.storage.producers import AppendOrigin, ProducerStates
 from raftkafka.storage.record_batch import (
     CONTROL_FLAG,
-    CRC_START,
     NO_EPOCH,
     BatchHeader,
     EndTransactionMarker,
@@ -139,6 +138,11 @@ class PartitionLog:
         """Oldest first; the last is the active one."""
         return self._segments
 
+    @property
+    def needs_close(self) -> bool:
+        """Whether a clean stop has anything to write or to make stable: an empty log without epochs costs nothing."""
+        return self._log_end_offset > 0 or self.epochs.dirty or self._recovery_point < self._log_end_offset
+
     def latest_epoch(self) -> int:
         """The last leader epoch that was assigned, or -1."""
         return self.epochs.latest_epoch
@@ -242,8 +246,11 @@ class PartitionLog:
     # Reading.
 
     def read(self, start_offset: int, *, max_bytes: int, end_offset: int | None = None, at_least_one_batch: bool = True) -> LogRead:
-        """Whole batches from the one that contains `start_offset`, of at most `max_bytes` (but one, when `at_least_one_batch`), none of which
-        reaches `end_offset`. They come from one segment: a reader goes on at `next_offset`. Refuses offsets outside of the log."""
+        """Whole batches from the one that contains `start_offset` to before the one that contains `end_offset`.
+
+        At most `max_bytes` of them, or one larger one when `at_least_one_batch`. They come from one segment: a reader goes on at
+        `next_offset`. Refuses (OFFSET_OUT_OF_RANGE) what is outside of the log.
+        """
         if not self._log_start_offset <= start_offset <= self._log_end_offset:
             raise ApiError(
                 ErrorCode.OFFSET_OUT_OF_RANGE,
@@ -425,8 +432,11 @@ class PartitionLog:
         for segment in self._segments:
             segment.close()
 
-    def reload_producers(self) -> None:
-        """Derives the producer states anew: from the newest snapshot, and the batches behind it."""
+    def reload_producers(self, *, rebuild_index_from: int | None = None) -> None:
+        """Derives the producer states anew: from the newest snapshot, and the batches behind it.
+
+        With `rebuild_index_from`, the transaction index of the segments from this offset on (empty before) is derived as well.
+        """
         self.producers.clear()
         start_offset = producer_snapshots.load_newest(
             self._disk, self.directory, self.producers, self._log_start_offset, self._log_end_offset
@@ -435,16 +445,17 @@ class PartitionLog:
             if segment.next_offset <= start_offset:
                 continue
             for position, header in segment.walk(segment.find(start_offset)[0]):
-                if header.producer_id >= 0:
-                    self.note_replayed(header, segment.read_batch(position, header) if header.attributes & CONTROL_FLAG else b"")
-
-    def note_replayed(self, header: BatchHeader, control_batch: Buffer) -> None:
-        """Takes note of a batch that is already in the log and in the transaction index."""
-        marker = read_end_transaction_marker(control_batch) if header.attributes & CONTROL_FLAG else None
-        if marker is not None:
-            self.producers.marker_appended(header, header.last_offset, marker)
-        elif not header.attributes & CONTROL_FLAG:
-            self.producers.appended(header, header.base_offset, header.last_offset)
+                if header.producer_id < 0:
+                    continue
+                if not header.attributes & CONTROL_FLAG:
+                    self.producers.appended(header, header.base_offset, header.last_offset)
+                    continue
+                marker = read_end_transaction_marker(segment.read_batch(position, header))
+                if marker is None:
+                    continue
+                aborted = self.producers.marker_appended(header, header.last_offset, marker)
+                if aborted is not None and rebuild_index_from is not None and segment.base_offset >= rebuild_index_from:
+                    segment.transaction_index.append(aborted)
 
     # Within.
 
@@ -576,6 +587,3 @@ def _check_replicated(view: memoryview, position: int, header: BatchHeader, next
         raise CorruptRecord(f"a batch of epoch {header.partition_leader_epoch} follows epoch {epoch} at offset {header.base_offset}")
     if not crc_matches(view, header, position):
         raise CorruptRecord(f"wrong checksum of the batch at offset {header.base_offset}")
-
-
-assert CRC_START == 21

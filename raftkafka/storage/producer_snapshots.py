@@ -18,7 +18,7 @@ def write(disk: Disk, directory: str, producers: ProducerStates, end_offset: int
 
 
 def load_newest(disk: Disk, directory: str, producers: ProducerStates, start_offset: int, end_offset: int) -> int:
-    """Loads the newest intact snapshot of an offset in [start_offset, end_offset]; returns its offset, or `start_offset` when there is none."""
+    """Loads the newest intact snapshot of an offset in [start_offset, end_offset]; its offset, or `start_offset` when there is none."""
     for offset in reversed(_offsets(disk, directory)):
         if start_offset <= offset <= end_offset:
             try:

@@ -182,6 +182,10 @@ class LogSegment:
         """The file's bytes, whatever they are: for recovery."""
         return self._read(position, length)
 
+    def file_size_bytes(self) -> int:
+        """The size of the file, whatever it holds: for recovery."""
+        return self._open(create=True).size_bytes
+
     def offset_for_timestamp(self, timestamp: int, start_offset: int) -> tuple[int, int] | None:
         """The (timestamp, offset) of the first record at or behind `start_offset` that is not before `timestamp`."""
         if timestamp > self.max_timestamp:
@@ -229,6 +233,7 @@ class LogSegment:
         """After a clean stop: finds the end of the segment from the last index entry on; `CorruptRecord` when batches do not lead to it."""
         self.size_bytes = self._open(create=False).size_bytes
         self._load_indexes()
+        self.transaction_index.load()
         last = None
         end = 0
         for position, header in self.walk(self._offset_index.last_position()):
@@ -241,10 +246,25 @@ class LogSegment:
         self._bytes_since_index_entry = self.size_bytes - self._offset_index.last_position()
         self._derive_max_timestamp()
 
+    def load_sealed(self, next_base_offset: int) -> None:
+        """Takes a segment that is no longer written as it is; its end and its latest time come from its neighbour and its time index."""
+        self.size_bytes = self._open(create=False).size_bytes
+        self.next_offset = next_base_offset
+        self._forget_boundaries()
+        self.transaction_index.load()
+        self._load_indexes()
+        last = self._time_index.last()
+        self.max_timestamp, self.max_timestamp_offset = last or (NO_TIMESTAMP, self.base_offset)
+        self.release()
+
     def adopt(self, extents: Sequence[Extent], index_interval_bytes: int) -> None:
-        """After a recovery scan: builds the indexes anew from the batches found, which the file holds from its start."""
+        """After a recovery scan: builds the indexes anew from the batches found; what the file holds behind them is cut.
+
+        The transaction index is left empty: it follows from the producers' states.
+        """
         self._offset_index.clear()
         self._time_index.clear()
+        self.transaction_index.clear()
         self._indexes_loaded = True
         self._bytes_since_index_entry = 0
         self.max_timestamp = NO_TIMESTAMP
@@ -258,6 +278,9 @@ class LogSegment:
                 self._bytes_since_index_entry = 0
             self._bytes_since_index_entry += extent.size_bytes
             position += extent.size_bytes
+        file = self._open(create=True)
+        if file.size_bytes > position:
+            file.truncate(position)
         self.size_bytes = position
         self.next_offset = extents[-1].last_offset + 1 if extents else self.base_offset
         self.first_timestamp = extents[0].max_timestamp if extents else NO_TIMESTAMP

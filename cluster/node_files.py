@@ -6,7 +6,11 @@ consumer of a group. `min.insync.replicas` keeps Kafka's default of 1, so that a
 
 from __future__ import annotations
 
+import random
+
 from cluster.layout import HOST, ClusterLayout, NodeLayout
+from raftkafka.base.ids import DirectoryId, NodeId, random_id
+from raftkafka.storage.meta_properties import META_PROPERTIES_FILE, MetaProperties, encode_meta_properties
 
 
 def server_properties(layout: ClusterLayout, node: NodeLayout) -> str:
@@ -40,3 +44,8 @@ def write_node_files(layout: ClusterLayout, node: NodeLayout) -> None:
     node.data_dir.mkdir(parents=True, exist_ok=True)
     if not node.properties_path.exists():
         node.properties_path.write_text(server_properties(layout, node))
+    identity_path = node.data_dir / META_PROPERTIES_FILE
+    if not identity_path.exists():
+        directory_id = DirectoryId(random_id(random.SystemRandom()))
+        meta = MetaProperties(node_id=NodeId(node.node_id), directory_id=directory_id, cluster_id=layout.cluster_id)
+        identity_path.write_bytes(encode_meta_properties(meta))

@@ -1,0 +1,98 @@
+"""All commands but the broker's short way, declared with click; each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+
+import click
+
+from raftkafka.cli.cluster_commands import cluster_group
+from raftkafka.cli.storage_commands import storage_group
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(metadata.version("raftkafka"), prog_name="raftkafka")
+def commands() -> None:
+    """A Kafka-protocol-compatible cluster of brokers with an embedded Raft quorum.
+
+    \b
+    Examples:
+      raftkafka cluster up                       three nodes on this machine
+      raftkafka broker configs/server.properties one node in the foreground
+      raftkafka sim --seed 7                     a simulated cluster, the same every time
+    """
+
+
+@commands.command("broker", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def broker(arguments: tuple[str, ...]) -> None:
+    """Run one node: raftkafka broker CONFIG.properties."""
+    from raftkafka.cli.broker import run_broker_command
+
+    sys.exit(run_broker_command(arguments))
+
+
+@commands.command("sim")
+@click.option("--seed", type=int, default=1, show_default=True, help="The (first) seed; it decides everything.")
+@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="How many seeds, stopping at the first failure.")
+@click.option("--trace", is_flag=True, help="Print what happens.")
+def sim(seed: int, count: int, trace: bool) -> None:
+    """Simulate a cluster in virtual time. Exit code 1 when an invariant is broken."""
+    from raftkafka.cli.simulate import simulate_seeds
+
+    sys.exit(simulate_seeds(first_seed=seed, count=count, trace=trace))
+
+
+@commands.command("apis")
+def apis() -> None:
+    """List the Kafka APIs that are declared, with their versions, as a Markdown table."""
+    from raftkafka.protocol.registry import APIS
+
+    click.echo("| key | API | versions |\n| --- | --- | --- |")
+    for api in APIS.values():
+        click.echo(f"| {api.key} | {api.name} | {api.min_version} to {api.max_version} |")
+
+
+@commands.group("config")
+def config_group() -> None:
+    """Look at configuration keys and check properties files."""
+
+
+@config_group.command("keys")
+@click.option("--topic", is_flag=True, help="The keys of topics instead of brokers.")
+@click.option("--acting", is_flag=True, help="Only the broker keys that have an effect here.")
+@click.argument("containing", default="")
+def config_keys(topic: bool, acting: bool, containing: str) -> None:
+    """List keys with their types, defaults and allowed values, optionally only those CONTAINING a text."""
+    from raftkafka.broker.config import ACTING_KEYS
+    from raftkafka.metadata.config_defs import BROKER_DEFS, TOPIC_DEFS
+
+    for name, definition in sorted((TOPIC_DEFS if topic else BROKER_DEFS).items()):
+        if containing in name and not definition.internal and (topic or not acting or name in ACTING_KEYS):
+            default = "(none)" if definition.default is None else definition.default
+            click.echo("\t".join((name, definition.type.name.lower(), default, definition.allowed)).rstrip())
+
+
+@config_group.command("check")
+@click.argument("path", type=click.Path())
+@click.option("--override", "overrides", multiple=True, metavar="KEY=VALUE", help="As for raftkafka broker.")
+def config_check(path: str, overrides: tuple[str, ...]) -> None:
+    """Check a properties file without starting anything."""
+    from raftkafka.broker.config_loader import ConfigError, load_config
+
+    try:
+        config = load_config(path, overrides=overrides)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        sys.exit(1)
+    for notice in config.notices:
+        click.echo(notice, err=True)
+    click.echo(f"{path}: node {config.node_id}, {'+'.join(config.process_roles)}: good.")
+
+
+commands.add_command(cluster_group)
+commands.add_command(storage_group)

@@ -1,0 +1,1 @@
+"""The runtime of a replicated state machine whose log is a partition of an internal topic."""

@@ -1,0 +1,192 @@
+"""Serving fetches of consumers and followers, and keeping those that wait for data.
+
+Invariants
+- A fetch is answered when it has `min_bytes`, an error, a diverging epoch or a preferred replica to tell, or when its time is up. News of a high
+  watermark alone answers a follower after a short linger, so that it usually travels with data (KIP-1166).
+- A follower's progress is taken from the request before anything is read for it, so the answer carries the newest high watermark.
+- The cost of a request in a session is that of its changed partitions and of those with news, never of the idle ones.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from raftkafka.base.errors import ApiError
+from raftkafka.protocol.fetch_codec import FetchPartitionResult, FetchRequestData
+from raftkafka.replication.deadlines import Deadlines
+from raftkafka.replication.fetch_context import FINAL_EPOCH, INITIAL_EPOCH, FetchContext, FetchedPartition, FetchSessions
+from raftkafka.replication.fetch_reader import acknowledge, read
+from raftkafka.replication.leader import Leader
+from raftkafka.replication.partition import Partition
+from raftkafka.replication.replicas import Replicas
+from raftkafka.replication.values import FetchDone, FetchReply, ReplicaSettings
+
+MIN_BYTES_RECHECK_MS = 5
+"""A consumer that wants more than one byte is looked at again at most this often, however often the high watermark moves."""
+
+Collected = list[tuple[FetchedPartition, FetchPartitionResult]]
+
+
+class FetchService:
+    """Answers fetches; `acknowledged` is called with a leader whose follower told what it has."""
+
+    def __init__(
+        self, replicas: Replicas, settings: ReplicaSettings, rng: random.Random, *, acknowledged: Callable[[Leader, int], None]
+    ) -> None:
+        self._replicas = replicas
+        self._settings = settings
+        self._acknowledged = acknowledged
+        self._ready: dict[FetchContext, None] = {}
+        self.sessions = FetchSessions(slots=settings.fetch_session_slots, rng=rng)
+        self.deadlines: Deadlines[FetchContext] = Deadlines(granularity_ms=1)
+
+    def fetch(self, request: FetchRequestData, *, version: int, now_ms: int, done: FetchDone) -> None:
+        """Answers the request now or when it has something to say; sessions are opened and checked here (KIP-227)."""
+        try:
+            context = self._context(request, version, now_ms)
+        except ApiError as error:
+            done(FetchReply(error_code=int(error.code)))
+            return
+        context.last_used_ms = now_ms
+        for fetched in context.update(request):
+            if context.replica_id >= 0:
+                leader = acknowledge(self._replicas, fetched, now_ms)
+                if leader is not None:
+                    self._acknowledged(leader, now_ms)
+        context.done = done
+        context.deadline_ms = now_ms + request.max_wait_ms
+        collected, is_enough = self._collect(context)
+        if is_enough or request.max_wait_ms <= 0 or not context.partitions:
+            self._answer(context, collected)
+        else:
+            self._park(context, collected, now_ms)
+
+    def _context(self, request: FetchRequestData, version: int, now_ms: int) -> FetchContext:
+        if request.session_epoch not in (INITIAL_EPOCH, FINAL_EPOCH):
+            context = self.sessions.find(request, version=version)
+            self._answer_early(context)
+            return context
+        old = self.sessions.remove(request.session_id)
+        if old is not None:
+            self._answer_early(old)
+            old.close()
+        return self.sessions.create(request, version=version, now_ms=now_ms)
+
+    def _answer_early(self, context: FetchContext) -> None:
+        """The client does not want to wait any longer: it has sent another request."""
+        if context.done is not None:
+            self._answer(context, self._collect(context)[0])
+
+    def _collect(self, context: FetchContext) -> tuple[Collected, bool]:
+        """Reads what may have news, and whether that is enough to answer at once."""
+        collected: Collected = []
+        size = 0
+        is_enough = False
+        left = context.max_bytes
+        if not context.is_follower:
+            left = min(left, self._settings.client_fetch_max_bytes)
+        wanted = list(context.partitions.values()) if context.full else list(context.dirty)
+        for fetched in wanted:
+            result = read(self._replicas, fetched, max_bytes=left - size, at_least_one_batch=size == 0)
+            size += result.records_size
+            collected.append((fetched, result))
+            if result.error_code or result.diverging_epoch is not None or result.preferred_read_replica != -1:
+                is_enough = True
+        return collected, is_enough or (size > 0 and size >= context.min_bytes) or context.min_bytes <= 0
+
+    def _answer(self, context: FetchContext, collected: Collected) -> None:
+        done = context.done
+        assert done is not None
+        context.done = None
+        self.deadlines.discard(context)
+        self._ready.pop(context, None)
+        if context.session_id:
+            results = self._tell(context, collected)
+        else:
+            results = [result for _, result in collected]
+            context.close()
+        done(FetchReply(session_id=context.session_id, results=results))
+
+    def _tell(self, context: FetchContext, collected: Collected) -> list[FetchPartitionResult]:
+        """The results with news, or all in a full response; what returned records goes behind the others, what was told is clean."""
+        results: list[FetchPartitionResult] = []
+        dirty = context.dirty
+        for fetched, result in collected:
+            if context.full or fetched.has_news(result):
+                results.append(result)
+                fetched.told(result)
+            if result.records_size:
+                dirty.pop(fetched, None)
+                dirty[fetched] = None
+                context.partitions.move_to_end(_identity(context, fetched))
+            elif not result.error_code and not self._has_unread_data(context, fetched):
+                dirty.pop(fetched, None)
+        return results
+
+    def _has_unread_data(self, context: FetchContext, fetched: FetchedPartition) -> bool:
+        """There was data, but the response had no room for it."""
+        partition = fetched.partition
+        if partition is None:
+            return True
+        end_offset = partition.log.log_end_offset if context.is_follower else partition.high_watermark
+        return fetched.request.fetch_offset < end_offset
+
+    def _park(self, context: FetchContext, collected: Collected, now_ms: int) -> None:
+        """Waits: for the deadline, or shorter when a follower is owed news of a high watermark."""
+        deadline_ms = context.deadline_ms
+        if context.is_follower and any(_owes_high_watermark(fetched, result) for fetched, result in collected):
+            deadline_ms = min(deadline_ms, now_ms + self._settings.high_watermark_linger_ms)
+        self.deadlines.set(context, deadline_ms)
+
+    def partition_changed(
+        self, partition: Partition, *, end_moved: bool, high_watermark_moved: bool, state_changed: bool, now_ms: int
+    ) -> None:
+        """Marks the fetches that want to hear of it; `settle` answers them."""
+        for fetched in partition.fetches:
+            context = fetched.context
+            context.dirty[fetched] = None
+            if context.done is None:
+                continue
+            if state_changed or (end_moved and context.is_follower):
+                self._ready[context] = None
+            elif high_watermark_moved and context.is_follower:
+                self._wake_by(context, now_ms + self._settings.high_watermark_linger_ms)
+            elif high_watermark_moved and context.min_bytes > 1:
+                self._wake_by(context, now_ms + MIN_BYTES_RECHECK_MS)
+            elif high_watermark_moved:
+                self._ready[context] = None
+
+    def _wake_by(self, context: FetchContext, wake_ms: int) -> None:
+        if wake_ms < self.deadlines.due_ms(context):
+            self.deadlines.set(context, wake_ms)
+
+    def settle(self) -> None:
+        """Answers the waiting fetches that now have enough."""
+        while self._ready:
+            context = next(iter(self._ready))
+            del self._ready[context]
+            collected, is_enough = self._collect(context)
+            if is_enough:
+                self._answer(context, collected)
+
+    def tick(self, now_ms: int) -> None:
+        """Answers the fetches whose time is up, with what there is; looks again at those that lingered."""
+        for context in self.deadlines.expire(now_ms):
+            collected, is_enough = self._collect(context)
+            if is_enough or context.is_follower or now_ms >= context.deadline_ms:
+                self._answer(context, collected)
+            else:
+                self.deadlines.set(context, context.deadline_ms)
+
+
+def _owes_high_watermark(fetched: FetchedPartition, result: FetchPartitionResult) -> bool:
+    """Whether the leader's high watermark is above what the follower told and what it was told."""
+    return result.high_watermark > min(fetched.request.high_watermark, fetched.request.fetch_offset) and (
+        result.high_watermark != fetched.told_high_watermark
+    )
+
+
+def _identity(context: FetchContext, fetched: FetchedPartition) -> tuple[str | bytes | None, int]:
+    wanted = fetched.request
+    return (wanted.topic_id if context.uses_topic_ids else wanted.topic, wanted.partition)

@@ -1,0 +1,63 @@
+"""What the parts of the replica manager share: the hosted partitions, the metadata they were told, what was touched, what goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from raftkafka.base.errors import ApiError, ErrorCode
+from raftkafka.base.ids import NO_TOPIC_ID, NodeId, PartitionKey, TopicId
+from raftkafka.metadata.image import BrokerRegistration, MetadataImage
+from raftkafka.replication.partition import Partition
+from raftkafka.replication.values import ReplicaOutput
+
+
+class Replicas:
+    """The hosted partitions by key. `touched` are those whose offsets or role changed since the last `settle`."""
+
+    __slots__ = ("broker_epoch", "by_key", "image", "node_id", "outputs", "rack_aware", "touched", "watched")
+
+    def __init__(self, node_id: NodeId, *, rack_aware: bool = False) -> None:
+        self.node_id = node_id
+        self.rack_aware = rack_aware
+        self.broker_epoch = -1
+        self.image = MetadataImage(cluster_id="")
+        self.by_key: dict[PartitionKey, Partition] = {}
+        self.touched: dict[Partition, None] = {}
+        self.watched: dict[PartitionKey, None] = {}
+        self.outputs: list[ReplicaOutput] = []
+
+    @property
+    def brokers(self) -> Mapping[NodeId, BrokerRegistration]:
+        return self.image.brokers
+
+    def find(self, key: PartitionKey) -> Partition:
+        """The hosted partition; refuses with the reason when there is none."""
+        partition = self.by_key.get(key)
+        if partition is None:
+            if self.image.partition(key) is not None:
+                raise ApiError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "this broker has no replica of the partition")
+            if key.topic_id != NO_TOPIC_ID and key.topic_id not in self.image.topics.by_id:
+                raise ApiError(ErrorCode.UNKNOWN_TOPIC_ID, "no topic has this id")
+            raise ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "there is no such partition")
+        return partition
+
+    def leader_hint(self, key: PartitionKey) -> tuple[int, int] | None:
+        """The leader and leader epoch that the metadata knows, for KIP-951; None when there is no leader."""
+        registration = self.image.partition(key)
+        if registration is None or registration.leader < 0:
+            return None
+        return registration.leader, registration.leader_epoch
+
+    def topic_id(self, topic: str) -> TopicId:
+        """The id of a topic by name; NO_TOPIC_ID when there is no such topic."""
+        image = self.image.topics.by_name.get(topic)
+        return NO_TOPIC_ID if image is None else image.topic_id
+
+    def may_join_isr(self, node_id: NodeId, fetched_broker_epoch: int) -> bool:
+        """Whether a broker is unfenced, stays, and fetched as the incarnation that the metadata knows (KIP-841, KIP-903)."""
+        broker = self.image.brokers.get(node_id)
+        return broker is not None and broker.is_active and fetched_broker_epoch in (broker.broker_epoch, -1)
+
+
+LEADER_HINT_ERRORS = frozenset({ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH})
+"""The errors with which a client is told the leader (KIP-951)."""

@@ -65,14 +65,6 @@ class ControllerLog(Protocol):
         """Proposes one entry per item and returns the offset of the last; `ApiError(NOT_CONTROLLER)` when this node leads no more."""
 
 
-@attrs.frozen(kw_only=True)
-class RequestContext:
-    """Who asks: for what a person may want to know."""
-
-    client_id: str | None = None
-    source: NodeId | None = None
-
-
 class QuorumController:
     """See the module. All methods are called by the node, which owns the committed image and the log."""
 
@@ -91,7 +83,7 @@ class QuorumController:
         self._observed: list[Observed] = []
 
     @property
-    def is_active(self) -> bool:
+    def active(self) -> bool:
         """Whether this controller decides now."""
         return self._active
 
@@ -135,9 +127,9 @@ class QuorumController:
 
     # --- what brokers report
 
-    def metadata_applied(self, node_id: NodeId, offset: int, now_ms: int) -> None:
-        """A broker has applied the metadata log up to `offset` (inclusive). The caller has checked its broker epoch or connection."""
-        if self._active and self._sessions.applied(node_id, offset):
+    def metadata_applied(self, node_id: NodeId, broker_epoch: int, offset: int, now_ms: int) -> None:
+        """A broker has applied the metadata log up to `offset` (inclusive); one of an earlier process is ignored."""
+        if self._active and self._sessions.applied(node_id, broker_epoch, offset):
             self._release_applied(now_ms)
 
     def broker_disconnected(self, node_id: NodeId, now_ms: int) -> None:
@@ -152,7 +144,7 @@ class QuorumController:
 
     # --- requests
 
-    def handle(self, request: ControllerRequest, context: RequestContext, done: Callable[[ControllerReply], None], now_ms: int) -> None:
+    def handle(self, request: ControllerRequest, done: Callable[[ControllerReply], None], now_ms: int) -> None:
         """Decides; `done` gets the reply now or when it may leave."""
         try:
             if not self._active:

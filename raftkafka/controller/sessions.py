@@ -60,10 +60,10 @@ class BrokerSessions:
         session.suspected = False
         session.applied_offset = max(session.applied_offset, applied_offset)
 
-    def applied(self, node_id: NodeId, applied_offset: int) -> bool:
-        """Notes what a broker has applied; whether that is news."""
+    def applied(self, node_id: NodeId, broker_epoch: int, applied_offset: int) -> bool:
+        """Notes what a broker process has applied; whether that is news."""
         session = self._sessions.get(node_id)
-        if session is None or applied_offset <= session.applied_offset:
+        if session is None or session.broker_epoch != broker_epoch or applied_offset <= session.applied_offset:
             return False
         session.applied_offset = applied_offset
         return True

@@ -1,0 +1,34 @@
+"""What all tests share: repeatable Hypothesis profiles, free ports, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "default", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.register_profile("fast", settings.get_profile("default"), max_examples=10)
+settings.register_profile("thorough", settings.get_profile("default"), derandomize=False, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], list[int]]:
+    """A function that finds this many ports nobody listens on, all different."""
+
+    def find(count: int) -> list[int]:
+        probes = [socket.socket() for _ in range(count)]
+        try:
+            for probe in probes:
+                probe.bind(("127.0.0.1", 0))
+            return [probe.getsockname()[1] for probe in probes]
+        finally:
+            for probe in probes:
+                probe.close()
+
+    return find

@@ -119,7 +119,7 @@ class GroupCoordinator:
     # --- membership
 
     def join_group(
-        self, request: JoinGroupRequest, context: RequestContext, done: Callable[[JoinGroupResponse], None], *, now_ms: int, wall_ms: int
+        self, request: JoinGroupRequest, context: RequestContext, done: Callable[[JoinGroupResponse], None], now_ms: int, wall_ms: int
     ) -> None:
         """JoinGroup 0 to 9."""
 
@@ -134,7 +134,7 @@ class GroupCoordinator:
             answer(joining.join_error(request.member_id, client_error(error)))
 
     def sync_group(
-        self, request: SyncGroupRequest, context: RequestContext, done: Callable[[SyncGroupResponse], None], *, now_ms: int, wall_ms: int
+        self, request: SyncGroupRequest, context: RequestContext, done: Callable[[SyncGroupResponse], None], now_ms: int, wall_ms: int
     ) -> None:
         """SyncGroup 0 to 5."""
         try:
@@ -144,7 +144,7 @@ class GroupCoordinator:
             done(SyncGroupResponse(error_code=client_error(error)))
 
     def heartbeat(
-        self, request: HeartbeatRequest, context: RequestContext, done: Callable[[HeartbeatResponse], None], *, now_ms: int, wall_ms: int
+        self, request: HeartbeatRequest, context: RequestContext, done: Callable[[HeartbeatResponse], None], now_ms: int, wall_ms: int
     ) -> None:
         """Heartbeat 0 to 4."""
         code = ErrorCode.NONE
@@ -158,7 +158,7 @@ class GroupCoordinator:
         done(HeartbeatResponse(error_code=code))
 
     def leave_group(
-        self, request: LeaveGroupRequest, context: RequestContext, done: Callable[[LeaveGroupResponse], None], *, now_ms: int, wall_ms: int
+        self, request: LeaveGroupRequest, context: RequestContext, done: Callable[[LeaveGroupResponse], None], now_ms: int, wall_ms: int
     ) -> None:
         """LeaveGroup 0 to 5."""
         try:
@@ -264,7 +264,7 @@ class GroupCoordinator:
         done(response)
 
     def list_groups(
-        self, request: ListGroupsRequest, context: RequestContext, done: Callable[[ListGroupsResponse], None], *, now_ms: int, wall_ms: int
+        self, request: ListGroupsRequest, context: RequestContext, done: Callable[[ListGroupsResponse], None], now_ms: int, wall_ms: int
     ) -> None:
         """ListGroups 0 to 5: the groups of this coordinator."""
         response = ListGroupsResponse()

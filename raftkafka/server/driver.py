@@ -18,8 +18,8 @@ from raftkafka.base.disk import Disk, Persist
 from raftkafka.base.errors import DiskError
 from raftkafka.base.observed import Observed
 from raftkafka.broker.effects import CloseConnection, CloseLink, Flush, Halt, LinkId, NodeEffect, OpenLink, SendOnLink
+from raftkafka.broker.node_port import NodePort
 from raftkafka.server.clock import NodeClock
-from raftkafka.server.node_port import NodePort
 from raftkafka.server.stream import FrameStream
 
 PERSIST_THREADS = 16

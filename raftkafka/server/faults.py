@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable
 
 import attrs
+import trio
 
 from raftkafka.server.log import ServerLog
 from raftkafka.server.stream import FrameStream
@@ -34,6 +35,7 @@ class Faults:
 
     def __init__(self, *, path: str | None, log: ServerLog) -> None:
         self.cuts = Cuts()
+        self._changed = trio.Event()
         self._path = path
         self._log = log
 
@@ -48,7 +50,14 @@ class Faults:
             return
         if cuts != self.cuts:
             self.cuts = cuts
+            self._changed.set()
+            self._changed = trio.Event()
             self._log.warning("network-cut", cut_to=sorted(cuts.cut_to), cut_from=sorted(cuts.cut_from))
+
+    async def reachable(self, node_id: int) -> None:
+        """Waits until no cut touches this node."""
+        while self.cuts.touches(node_id):
+            await self._changed.wait()
 
     def apply(self, streams: Iterable[tuple[FrameStream, int]]) -> None:
         """Cuts and restores these streams; with each comes the node at its other end."""

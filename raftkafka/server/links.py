@@ -128,8 +128,7 @@ class Links:
         sock: socket.socket | None = None
         try:
             with link.opening, trio.move_on_after(self._settings.connect_timeout_ms / 1000):
-                if self._faults.cuts.touches(link.peer_id):
-                    await trio.sleep_forever()
+                await self._faults.reachable(link.peer_id)
                 sock = await _connect(host, port, source=link_address(self._node_id))
         except OSError as error:
             return error.errno == errno.ECONNREFUSED

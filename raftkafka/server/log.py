@@ -74,4 +74,9 @@ def _import_structlog() -> Any:
 def _render_line(_logger: object, _method: str, event: dict[str, Any]) -> str:
     """`time level node event name=value ...`, stable enough for grep."""
     head = f"{event.pop('timestamp')} {event.pop('level'):<7} node={event.pop('node')} {event.pop('event')}"
-    return " ".join([head, *(f"{name}={value}" for name, value in event.items())])
+    return " ".join([head, *(f"{name}={_quoted(value)}" for name, value in event.items())])
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return repr(text) if " " in text and not isinstance(value, (list, tuple, dict)) else text

@@ -22,13 +22,13 @@ from collections.abc import Callable
 import trio
 
 from raftkafka.base.disk import Disk
+from raftkafka.broker.node_port import NodePort
 from raftkafka.server.clock import NodeClock
 from raftkafka.server.driver import NodeDriver
 from raftkafka.server.faults import Faults
 from raftkafka.server.links import Links
 from raftkafka.server.listeners import Listeners
 from raftkafka.server.log import ServerLog
-from raftkafka.server.node_port import NodePort
 from raftkafka.server.settings import ListenerAddress, ServerSettings
 from raftkafka.server.stream import BufferPool
 
@@ -74,7 +74,7 @@ async def run_server(
             _tune_garbage_collector()
             nursery.start_soon(driver.run_timer)
             if signals:
-                nursery.start_soon(_obey_signals, driver, reload_faults, log)
+                await nursery.start(_obey_signals, driver, reload_faults, log)
             listeners.start_accepting()
             listening(addresses)
             await driver.stopping.wait()
@@ -86,9 +86,12 @@ async def run_server(
         nursery.cancel_scope.cancel()
 
 
-async def _obey_signals(driver: NodeDriver, reload_faults: Callable[[], None], log: ServerLog) -> None:
+async def _obey_signals(
+    driver: NodeDriver, reload_faults: Callable[[], None], log: ServerLog, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
     stopping = False
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as signals:
+        task_status.started()
         async for number in signals:
             if number == signal.SIGUSR1:
                 reload_faults()

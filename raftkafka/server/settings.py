@@ -16,6 +16,9 @@ class ListenerAddress:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        return f"{self.name}://{self.host}:{self.port}"
+
 
 @attrs.frozen(kw_only=True)
 class ServerSettings:

@@ -297,7 +297,9 @@ class FrameStream:
                 left = left - 1 if sink.frame(view[start + LENGTH_BYTES : frame_end], now_ms) else 0
                 start = frame_end
         except (DecodeError, PeerError) as error:
+            sink.turn_ended(now_ms)  # what is owed for the frames before is still sent
             self._close_hostile(error)
+            return start
         sink.turn_ended(now_ms)
         return start
 

@@ -1,0 +1,25 @@
+"""What a handler knows about the request besides its body."""
+
+from __future__ import annotations
+
+import attrs
+
+from raftkafka.broker.connection import Connection
+
+
+@attrs.frozen(kw_only=True)
+class RequestContext:
+    """One request: who sent it, in which version, when. `body` is the request's bytes after the header (valid during the call only);
+    `client_host` is as Kafka's tools show it, `/127.0.0.1`.
+    """
+
+    api_key: int
+    api_version: int
+    correlation_id: int
+    client_id: str | None
+    client_host: str
+    listener: str
+    now_ms: int
+    wall_ms: int
+    connection: Connection
+    body: memoryview

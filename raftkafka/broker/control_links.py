@@ -1,0 +1,202 @@
+"""Connections between nodes on the controller listener: who dials whom, who is who, and what the end of a connection means.
+
+Every node dials every voter but itself; a message goes out on the sender's own link, or, to a node that is no voter, on the connection
+which that node opened. Both sides begin with `Hello`.
+
+Invariants
+- A message is acted on only after its sender said `Hello` with this cluster's id.
+- A refused connection is certain news: nobody listens there, the process is gone (`gone`). A connection that ends otherwise is a hint,
+  followed by a dial at once to find out; silence is nobody's proof and is left to time-outs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from raftkafka.base.errors import PeerError
+from raftkafka.base.ids import NodeId
+from raftkafka.base.observed import observed
+from raftkafka.broker.connection import Connection
+from raftkafka.broker.control import ControlMessage, Hello, decode_control, encode_control
+from raftkafka.broker.effects import CloseLink, LinkId, NodeEffect, OpenLink, SendOnLink
+
+FAR_FUTURE_MS = 1 << 62
+REDIAL_BACKOFF_MS = 100
+LINK_PREFIX = "control/"
+PROBE_PREFIX = "probe/"
+
+
+@attrs.define(eq=False)
+class _Link:
+    """The own link to one voter."""
+
+    link_id: LinkId
+    host: str
+    port: int
+    open: bool = False
+    dialing: bool = False
+    redial_at_ms: int = FAR_FUTURE_MS
+
+
+@attrs.frozen(kw_only=True)
+class Received:
+    """A message, who sent it, and its correlation id."""
+
+    source: NodeId
+    message: ControlMessage
+    correlation_id: int
+
+
+class ControlLinks:
+    """The node's connections to its peers. `gone` is told a node whose process has certainly ended, with the incarnation if known."""
+
+    def __init__(
+        self,
+        *,
+        hello: Hello,
+        peers: Mapping[NodeId, tuple[str, int]],
+        emit: Callable[[NodeEffect], None],
+        touch: Callable[[Connection], None],
+        gone: Callable[[NodeId], None],
+    ) -> None:
+        self._hello = hello
+        self._emit = emit
+        self._touch = touch
+        self._gone = gone
+        self._links = {
+            node_id: _Link(LinkId(f"{LINK_PREFIX}{node_id}"), host, port)
+            for node_id, (host, port) in sorted(peers.items())
+            if node_id != hello.node_id
+        }
+        self._by_link_id = {link.link_id: node_id for node_id, link in self._links.items()}
+        self._inbound: dict[Connection, NodeId] = {}
+        self._connection_of: dict[NodeId, Connection] = {}
+        self._incarnations: dict[NodeId, bytes] = {}
+        self._redial_ms = FAR_FUTURE_MS
+
+    def owns(self, link_id: LinkId) -> bool:
+        """Whether a link belongs here."""
+        return link_id.startswith((LINK_PREFIX, PROBE_PREFIX))
+
+    def start(self) -> None:
+        """Dials every other voter."""
+        for link in self._links.values():
+            self._dial(link)
+
+    def send(self, to: NodeId, message: ControlMessage, correlation_id: int = 0) -> bool:
+        """Sends on the way that is open; False (and nothing sent) when there is none."""
+        link = self._links.get(to)
+        if link is not None and link.open:
+            self._emit(SendOnLink(link.link_id, (encode_control(message, correlation_id=correlation_id),)))
+            return True
+        connection = self._connection_of.get(to)
+        if connection is None:
+            return False
+        self._write(connection, message, correlation_id)
+        return True
+
+    def link_opened(self, link_id: LinkId) -> None:
+        """A dialed voter answers: introduce this node. A probe that succeeds shows that the process lives."""
+        if link_id.startswith(PROBE_PREFIX):
+            self._emit(CloseLink(link_id))
+            return
+        link = self._links[self._by_link_id[link_id]]
+        link.open, link.dialing = True, False
+        self._emit(SendOnLink(link_id, (encode_control(self._hello),)))
+
+    def link_closed(self, link_id: LinkId, *, refused: bool, now_ms: int) -> NodeId | None:
+        """A link ended or could not be opened; the node whose open link it was, if it was open."""
+        if link_id.startswith(PROBE_PREFIX):
+            if refused:
+                self._gone(NodeId(int(link_id.removeprefix(PROBE_PREFIX))))
+            return None
+        node_id = self._by_link_id[link_id]
+        link = self._links[node_id]
+        was_open, link.open, link.dialing = link.open, False, False
+        if refused:
+            self._gone(node_id)
+        if was_open:
+            self._dial(link)
+            return node_id
+        link.redial_at_ms = now_ms + REDIAL_BACKOFF_MS
+        self._redial_ms = min(self._redial_ms, link.redial_at_ms)
+        return None
+
+    def link_frame(self, link_id: LinkId, frame: memoryview) -> Received | None:
+        """What a voter sends on the link to it."""
+        message, correlation_id = decode_control(frame)
+        node_id = self._by_link_id[link_id]
+        if isinstance(message, Hello):
+            self._check(message, node_id)
+            return None
+        return Received(source=node_id, message=message, correlation_id=correlation_id)
+
+    def connection_frame(self, connection: Connection, frame: memoryview) -> Received | None:
+        """What a node sends on the connection that it opened."""
+        message, correlation_id = decode_control(frame)
+        if isinstance(message, Hello):
+            self._introduced(connection, message)
+            return None
+        source = self._inbound.get(connection)
+        if source is None:
+            raise PeerError("a node spoke before it said who it is")
+        return Received(source=source, message=message, correlation_id=correlation_id)
+
+    def connection_closed(self, connection: Connection) -> NodeId | None:
+        """The node that had opened this connection, when it has no other."""
+        node_id = self._inbound.pop(connection, None)
+        if node_id is None or self._connection_of.get(node_id) is not connection:
+            return None
+        del self._connection_of[node_id]
+        return node_id
+
+    def probe(self, node_id: NodeId, host: str, port: int) -> None:
+        """Finds out whether a node that is no voter still listens; `gone` is told when it does not."""
+        self._emit(OpenLink(LinkId(f"{PROBE_PREFIX}{node_id}"), host, port))
+
+    def dials(self, node_id: NodeId) -> bool:
+        """Whether this node dials that one by itself, so that no probe is needed."""
+        return node_id in self._links
+
+    def tick(self, now_ms: int) -> None:
+        """Dials again what is due."""
+        if now_ms < self._redial_ms:
+            return
+        for link in self._links.values():
+            if now_ms >= link.redial_at_ms:
+                self._dial(link)
+        self._redial_ms = min((link.redial_at_ms for link in self._links.values()), default=FAR_FUTURE_MS)
+
+    def next_deadline_ms(self) -> int:
+        return self._redial_ms
+
+    def _dial(self, link: _Link) -> None:
+        link.dialing, link.redial_at_ms = True, FAR_FUTURE_MS
+        self._emit(OpenLink(link.link_id, link.host, link.port))
+
+    def _introduced(self, connection: Connection, hello: Hello) -> None:
+        self._check(hello, None)
+        node_id = hello.node_id
+        self._inbound[connection] = node_id
+        self._connection_of[node_id] = connection
+        before = self._incarnations.get(node_id)
+        self._incarnations[node_id] = hello.incarnation_id
+        if before is not None and before != hello.incarnation_id:
+            self._emit(observed("peer-restarted", node=node_id))
+            self._gone(node_id)
+        self._write(connection, self._hello, 0)
+
+    def _check(self, hello: Hello, expected: NodeId | None) -> None:
+        if hello.cluster_id != self._hello.cluster_id:
+            raise PeerError(f"node {hello.node_id} belongs to cluster {hello.cluster_id}, this one to {self._hello.cluster_id}")
+        if hello.node_id == self._hello.node_id:
+            raise PeerError(f"another process says that it is node {hello.node_id} too")
+        if expected is not None and hello.node_id != expected:
+            raise PeerError(f"node {hello.node_id} answers at the address of node {expected}")
+
+    def _write(self, connection: Connection, message: ControlMessage, correlation_id: int) -> None:
+        if not connection.closed:
+            connection.out.append(encode_control(message, correlation_id=correlation_id))
+            self._touch(connection)

@@ -1,0 +1,137 @@
+"""The active controller on this node: what other nodes ask of it, and client requests that were forwarded to it.
+
+A node that is not the active controller answers NOT_CONTROLLER, so that the asker looks for it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from raftkafka.base.errors import ApiError, DecodeError, ErrorCode
+from raftkafka.base.ids import NodeId
+from raftkafka.broker.control import ControlReply, ControlRequest, Forward, ForwardReply
+from raftkafka.controller.controller import QuorumController
+from raftkafka.metadata.control_messages import (
+    AllocateProducerIds,
+    AllocateProducerIdsReply,
+    AlterPartition,
+    AlterPartitionReply,
+    BrokerHeartbeat,
+    BrokerHeartbeatReply,
+    RegisterBroker,
+    RegisterBrokerReply,
+)
+from raftkafka.protocol.framing import read_message, write_message
+from raftkafka.protocol.messages.describe_quorum import (
+    DescribeQuorumRequest,
+    DescribeQuorumResponse,
+    Listener,
+    Node,
+    PartitionData,
+    ReplicaState,
+    TopicData,
+)
+from raftkafka.protocol.registry import APIS
+from raftkafka.raft.driver import RaftDriver
+
+Reply = Callable[[ControlReply], None]
+
+METADATA_TOPIC = "__cluster_metadata"
+DESCRIBE_QUORUM_KEY = 55
+
+
+class ControllerHost:
+    """Answers control requests with the controller of this node."""
+
+    def __init__(self, controller: QuorumController, raft: RaftDriver, voters: dict[NodeId, tuple[str, int]], listener: str) -> None:
+        self.controller = controller
+        self._raft = raft
+        self._voters = voters
+        self._listener = listener
+
+    def handle(self, request: ControlRequest, reply: Reply, now_ms: int, *, wall_offset_ms: int) -> None:
+        """Decides a request; `reply` is called once, now or when the decision is committed."""
+        if not self.controller.active:
+            reply(_not_controller(request))
+        elif isinstance(request, Forward):
+            self._forwarded(request, reply, now_ms, wall_offset_ms)
+        else:
+            self.controller.handle(request, reply, now_ms)
+
+    def _forwarded(self, forward: Forward, reply: Reply, now_ms: int, wall_offset_ms: int) -> None:
+        version = forward.api_version
+        api = APIS.get(forward.api_key)
+        if api is None or not api.supports(version):
+            raise DecodeError(f"a forwarded request of unknown API {forward.api_key} version {version}")
+        request: Any
+        request, _ = read_message(api.request, version, forward.body)
+        if isinstance(request, DescribeQuorumRequest):
+            reply(ForwardReply(body=write_message(self._describe_quorum(request, now_ms, wall_offset_ms), version)))
+            return
+
+        def decided(response: Any) -> None:
+            if isinstance(response, ApiError):
+                reply(ForwardReply(error=response.code))
+            else:
+                reply(ForwardReply(body=write_message(response, version)))
+
+        self.controller.handle(request, decided, now_ms)
+
+    def _describe_quorum(self, request: DescribeQuorumRequest, now_ms: int, wall_offset_ms: int) -> DescribeQuorumResponse:
+        response = DescribeQuorumResponse()
+        for topic in request.topics:
+            partitions = [
+                self._describe_partition(topic.topic_name, partition.partition_index, now_ms, wall_offset_ms)
+                for partition in topic.partitions
+            ]
+            response.topics.append(TopicData(topic_name=topic.topic_name, partitions=partitions))
+        response.nodes = [
+            Node(node_id=node_id, listeners=[Listener(name=self._listener, host=host, port=port)])
+            for node_id, (host, port) in sorted(self._voters.items())
+        ]
+        return response
+
+    def _describe_partition(self, topic: str, index: int, now_ms: int, wall_offset_ms: int) -> PartitionData:
+        if topic != METADATA_TOPIC or index != 0:
+            return PartitionData(partition_index=index, error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        status = self._raft.status(now_ms)
+
+        def wall(monotonic_ms: int) -> int:
+            return monotonic_ms + wall_offset_ms if monotonic_ms >= 0 else -1
+
+        def states(replicas: Any) -> list[ReplicaState]:
+            return [
+                ReplicaState(
+                    replica_id=replica.node_id,
+                    replica_directory_id=replica.directory_id or bytes(16),
+                    log_end_offset=replica.log_end_offset,
+                    last_fetch_timestamp=wall(replica.last_fetch_ms),
+                    last_caught_up_timestamp=wall(replica.last_caught_up_ms),
+                )
+                for replica in replicas
+            ]
+
+        return PartitionData(
+            partition_index=index,
+            leader_id=status.leader_id if status.leader_id is not None else -1,
+            leader_epoch=status.epoch,
+            high_watermark=status.high_watermark,
+            current_voters=states(status.voters),
+            observers=states(status.observers),
+        )
+
+
+def _not_controller(request: ControlRequest) -> ControlReply:
+    code = ErrorCode.NOT_CONTROLLER
+    match request:
+        case RegisterBroker():
+            return RegisterBrokerReply(error=code)
+        case BrokerHeartbeat():
+            return BrokerHeartbeatReply(error=code)
+        case AlterPartition():
+            return AlterPartitionReply(error=code)
+        case AllocateProducerIds():
+            return AllocateProducerIdsReply(error=code)
+        case Forward():
+            return ForwardReply(error=code)

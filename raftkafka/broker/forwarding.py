@@ -1,0 +1,40 @@
+"""Forwarding: the active controller gets a request as the client wrote it, and the client gets what the controller wrote (KIP-590)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from raftkafka.base.errors import ApiError, ErrorCode
+from raftkafka.broker.context import RequestContext
+from raftkafka.broker.control import ControlReply, Forward, ForwardReply
+from raftkafka.broker.handlers.responder import Respond
+from raftkafka.broker.services import Services
+from raftkafka.protocol.framing import read_message
+
+NOT_REPEATABLE = frozenset({19, 20, 37})
+"""CreateTopics, DeleteTopics, CreatePartitions: sent a second time they would answer with an error for what the first time did."""
+
+Refuse = Callable[[Any, ApiError, int], Any]
+
+
+def forward(services: Services, request: Any, response_class: type[Any], refuse: Refuse, context: RequestContext, respond: Respond) -> None:
+    """Asks the active controller. When it cannot be reached in `request.timeout.ms`, the client gets REQUEST_TIMED_OUT."""
+    version = context.api_version
+    message = Forward(
+        api_key=context.api_key,
+        api_version=version,
+        client_id=context.client_id,
+        client_host=context.client_host,
+        body=bytes(context.body),
+    )
+
+    def answered(reply: ControlReply | None) -> None:
+        if isinstance(reply, ForwardReply) and reply.error == ErrorCode.NONE:
+            respond(read_message(response_class, version, reply.body)[0])
+            return
+        code = reply.error if isinstance(reply, ForwardReply) else ErrorCode.REQUEST_TIMED_OUT
+        respond(refuse(request, ApiError(code, "the active controller did not decide this request"), version))
+
+    deadline_ms = context.now_ms + services.config.request_timeout_ms
+    services.channel.request(message, answered, deadline_ms=deadline_ms, repeatable=context.api_key not in NOT_REPEATABLE)

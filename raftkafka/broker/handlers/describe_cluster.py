@@ -1,0 +1,46 @@
+"""DescribeCluster (60), versions 0 to 2: the cluster's id, its controller and its brokers (KIP-700); fenced ones from version 2 on demand.
+
+Endpoint type 2 (controllers) is refused on a broker listener with MISMATCHED_ENDPOINT_TYPE, as Kafka does.
+Not implemented: authorized operations (no authorizer yet).
+"""
+
+from __future__ import annotations
+
+from raftkafka.base.errors import ApiError, ErrorCode
+from raftkafka.base.ids import NO_NODE
+from raftkafka.broker.context import RequestContext
+from raftkafka.broker.handlers.responder import Respond
+from raftkafka.broker.services import Services, listener_address
+from raftkafka.protocol.messages.describe_cluster import DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse
+
+API_KEY = 60
+BROKER_ENDPOINTS = 1
+
+
+def handle(services: Services, request: DescribeClusterRequest, context: RequestContext, respond: Respond) -> None:
+    """Answers from the metadata that this broker has applied."""
+    if request.endpoint_type != BROKER_ENDPOINTS:
+        code = ErrorCode.MISMATCHED_ENDPOINT_TYPE if request.endpoint_type == 2 else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
+        raise ApiError(code, f"endpoint type {request.endpoint_type} cannot be described by a broker listener")
+    brokers = []
+    for node_id, broker in sorted(services.image.brokers.items()):
+        address = listener_address(broker, context.listener)
+        if address is None or (broker.fenced and not request.include_fenced_brokers):
+            continue
+        brokers.append(
+            DescribeClusterBroker(broker_id=node_id, host=address[0], port=address[1], rack=broker.rack, is_fenced=broker.fenced)
+        )
+    alive = [broker.broker_id for broker in brokers if not broker.is_fenced]
+    controller = services.channel.controller
+    respond(
+        DescribeClusterResponse(
+            cluster_id=services.cluster_id,
+            controller_id=controller if controller in alive else (alive[0] if alive else NO_NODE),
+            brokers=brokers,
+        )
+    )
+
+
+def refuse(request: DescribeClusterRequest, error: ApiError, version: int) -> DescribeClusterResponse:
+    """The whole response is the error."""
+    return DescribeClusterResponse(error_code=error.code, error_message=error.message)

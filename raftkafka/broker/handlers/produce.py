@@ -1,0 +1,110 @@
+"""Produce (0), versions 3 to 13: record batches are appended by the leaders of their partitions.
+
+- Read and answered by the hand-made codec: this is the hot path. Version 13 names topics by id (KIP-516).
+- acks 0: no response at all; a refusal closes the connection, so that the client looks for the leader again. acks 1: answered after the
+  append. acks -1: answered when every member of the ISR has it, refused when the ISR is below `min.insync.replicas`.
+- A refusal because of a moved leader names the new one and its address (from version 10, KIP-951).
+
+Not implemented: transactional batches (refused with INVALID_REQUEST at InitProducerId already).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from raftkafka.base.errors import ApiError, ErrorCode
+from raftkafka.base.ids import PartitionKey, TopicId
+from raftkafka.broker.connection import Connection
+from raftkafka.broker.context import RequestContext
+from raftkafka.broker.leader_hints import node_endpoints
+from raftkafka.broker.services import Services
+from raftkafka.metadata.topics import TopicsImage
+from raftkafka.protocol.produce_codec import (
+    ProducePartition,
+    ProducePartitionResult,
+    ProduceRequestData,
+    decode_produce_request,
+    encode_produce_response,
+)
+from raftkafka.replication.values import ProduceEntry
+
+API_KEY = 0
+ALLOWED_ACKS = (-1, 0, 1)
+
+Touch = Callable[[Connection], None]
+
+
+def handle_frame(services: Services, context: RequestContext, touch: Touch) -> None:
+    """Appends at once; answers at once or when the replicas have it."""
+    request = decode_produce_request(context.body, 0, context.api_version)
+    connection = context.connection
+    entries, refused = _resolve(services.image.topics, request)
+    if request.acks == 0:
+
+        def done_silently(results: list[ProducePartitionResult]) -> None:
+            if any(result.error_code for result in (*refused, *results)):
+                services.close_connection(connection, "a produce request with acks=0 was refused")
+
+        _produce(services, request, entries, context, done_silently)
+        return
+    slot = connection.reserve()
+
+    def done(results: list[ProducePartitionResult]) -> None:
+        answered = [*refused, *results] if refused else results
+        endpoints = node_endpoints(services, answered, context.listener) if context.api_version >= 10 else ()
+        slot.complete([encode_produce_response(context.api_version, context.correlation_id, answered, endpoints)])
+        touch(connection)
+
+    _produce(services, request, entries, context, done)
+
+
+def _produce(
+    services: Services,
+    request: ProduceRequestData,
+    entries: list[ProduceEntry],
+    context: RequestContext,
+    done: Callable[[list[ProducePartitionResult]], None],
+) -> None:
+    problem = _problem(request)
+    if problem is not None:
+        done([_refusal(partition, problem) for partition in request.partitions])
+        return
+    services.replicas.produce(
+        entries, acks=request.acks, timeout_ms=request.timeout_ms, wall_ms=context.wall_ms, now_ms=context.now_ms, done=done
+    )
+
+
+def _problem(request: ProduceRequestData) -> ApiError | None:
+    if request.acks not in ALLOWED_ACKS:
+        return ApiError(ErrorCode.INVALID_REQUIRED_ACKS, f"acks must be -1, 0 or 1, not {request.acks}")
+    if request.transactional_id is not None:
+        return ApiError(ErrorCode.INVALID_REQUEST, "transactions are not served by this version")
+    return None
+
+
+def _resolve(topics: TopicsImage, request: ProduceRequestData) -> tuple[list[ProduceEntry], list[ProducePartitionResult]]:
+    """The entries for the replica manager, and the results of what it need not be asked for."""
+    entries: list[ProduceEntry] = []
+    refused: list[ProducePartitionResult] = []
+    by_name, by_id = topics.by_name, topics.by_id
+    for partition in request.partitions:
+        name = partition.topic
+        topic = by_name.get(name) if name is not None else by_id.get(TopicId(partition.topic_id or b""))
+        if topic is None:
+            code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if name is not None else ErrorCode.UNKNOWN_TOPIC_ID
+            refused.append(_refusal(partition, ApiError(code, "this broker knows no such topic")))
+        elif partition.records is None:
+            refused.append(_refusal(partition, ApiError(ErrorCode.INVALID_RECORD, "there are no records for this partition")))
+        else:
+            entries.append(ProduceEntry(PartitionKey(topic.topic_id, partition.partition), topic.name, partition.records))
+    return entries, refused
+
+
+def _refusal(partition: ProducePartition, error: ApiError) -> ProducePartitionResult:
+    return ProducePartitionResult(
+        topic=partition.topic,
+        topic_id=partition.topic_id,
+        partition=partition.partition,
+        error_code=error.code,
+        error_message=error.message,
+    )

@@ -1,0 +1,128 @@
+"""From committed entries of the metadata log to the image, and from the image to everything that lives by it.
+
+Invariants
+- The image holds exactly the committed entries, each applied once, in order (D15).
+- The controller on this node becomes active when the image has reached the first entry of its own epoch: then it holds everything that any
+  earlier controller was promised (Raft, section 8).
+- Replicas and groups see their first image when it holds this broker's own registration, as if everything in it had just changed.
+"""
+
+from __future__ import annotations
+
+from raftkafka.base.observed import observed
+from raftkafka.broker.parts import Parts
+from raftkafka.broker.topic_creation import GROUP_METADATA_TOPIC
+from raftkafka.metadata.image import ImageEntry, MetadataDelta, MetadataImage, from_snapshot, to_snapshot
+from raftkafka.metadata.records import decode_batch
+from raftkafka.raft import effects
+from raftkafka.raft.messages import EntryKind
+
+MetadataEffect = effects.Committed | effects.SnapshotLoaded | effects.LeadershipGained | effects.LeadershipLost
+
+
+class MetadataFlow:
+    """Gathers what the Raft node reports (`take`) and applies it at once (`settle`)."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._entries: list[ImageEntry] = []
+        self._gained: effects.LeadershipGained | None = None
+        self._active = False
+        self._publishing = False
+        self._snapshot_taken_at = -1
+        self._bytes_since_snapshot = 0
+
+    def take(self, effect: MetadataEffect, now_ms: int) -> None:
+        """Remembers an effect; only a snapshot and the loss of leadership act at once."""
+        match effect:
+            case effects.Committed():
+                for entry in effect.entries:
+                    records = decode_batch(entry.data) if entry.kind is EntryKind.DATA else ()
+                    self._entries.append(ImageEntry(entry.offset, entry.epoch, records))
+                    self._bytes_since_snapshot += len(entry.data)
+            case effects.SnapshotLoaded():
+                self._entries.clear()
+                self._publish(from_snapshot(effect.data), None, now_ms)
+            case effects.LeadershipGained():
+                self._gained = effect
+            case effects.LeadershipLost():
+                self._gained = None
+                self._active = False
+                if self._parts.controller is not None:
+                    self._parts.controller.lost_leadership(now_ms)
+
+    def settle(self, now_ms: int) -> bool:
+        """Applies what was gathered; whether the image changed or the controller became active."""
+        moved = False
+        if self._entries:
+            entries, self._entries = self._entries, []
+            image, delta = self._parts.services.image.apply_entries(entries)
+            self._publish(image, delta, now_ms)
+            self._maybe_snapshot(now_ms)
+            moved = True
+        gained = self._gained
+        if gained is not None and not self._active and self._parts.services.image.offset >= gained.start_offset:
+            self._active = True
+            assert self._parts.controller is not None
+            self._parts.controller.gained_leadership(gained.epoch, self._parts.services.image, now_ms)
+            moved = True
+        if not self._publishing and self._holds_own_registration():
+            self._publishing = True
+            self._publish_to_broker(self._parts.services.image, everything(self._parts.services.image), now_ms)
+            moved = True
+        return moved
+
+    def _publish(self, image: MetadataImage, delta: MetadataDelta | None, now_ms: int) -> None:
+        """`delta` is None when a snapshot replaced the image: then everything may have changed."""
+        before = self._parts.services.image
+        self._parts.services.image = image
+        if self._active and self._parts.controller is not None:
+            self._parts.controller.committed(image, image.offset, now_ms)
+        if self._publishing:
+            self._publish_to_broker(image, delta or replaced(before, image), now_ms)
+
+    def _publish_to_broker(self, image: MetadataImage, delta: MetadataDelta, now_ms: int) -> None:
+        parts = self._parts
+        offsets_topic = image.topics.by_name.get(GROUP_METADATA_TOPIC)
+        parts.group_log.topic_id = offsets_topic.topic_id if offsets_topic is not None else None
+        parts.replicas.apply_metadata(image, delta, now_ms)
+        if delta.removed_topics:
+            names = frozenset(topic.name for topic in delta.removed_topics.values())
+            parts.groups.topics_deleted(names, now_ms=now_ms, wall_ms=now_ms + parts.group_log.wall_offset_ms)
+
+    def _holds_own_registration(self) -> bool:
+        lifecycle = self._parts.lifecycle
+        return lifecycle is not None and 0 <= lifecycle.broker_epoch <= self._parts.services.image.offset
+
+    def _maybe_snapshot(self, now_ms: int) -> None:
+        if self._bytes_since_snapshot < self._parts.services.config.metadata_log_max_record_bytes_between_snapshots:
+            return
+        image = self._parts.services.image
+        self._bytes_since_snapshot = 0
+        self._parts.raft.save_snapshot(image.offset + 1, image.epoch, to_snapshot(image), now_ms)
+        self._parts.emit(observed("metadata-snapshot", end_offset=image.offset + 1))
+
+
+def everything(image: MetadataImage) -> MetadataDelta:
+    """A delta that says that all of an image is new."""
+    return MetadataDelta(
+        changed_partitions={key: None for key, _ in image.topics.partitions()},
+        created_topics=image.topics.by_id,
+        removed_topics={},
+        changed_brokers=dict.fromkeys(image.brokers),
+        changed_configs=dict.fromkeys(image.configs.by_resource),
+        features_changed=True,
+    )
+
+
+def replaced(before: MetadataImage, after: MetadataImage) -> MetadataDelta:
+    """A delta from one image to another that did not come from it record by record."""
+    whole = everything(after)
+    return MetadataDelta(
+        changed_partitions=whole.changed_partitions,
+        created_topics={topic_id: topic for topic_id, topic in after.topics.by_id.items() if topic_id not in before.topics.by_id},
+        removed_topics={topic_id: topic for topic_id, topic in before.topics.by_id.items() if topic_id not in after.topics.by_id},
+        changed_brokers=dict.fromkeys((*before.brokers, *after.brokers)),
+        changed_configs=dict.fromkeys((*before.configs.by_resource, *after.configs.by_resource)),
+        features_changed=True,
+    )

@@ -1,0 +1,352 @@
+"""The whole node, sans I/O: bytes, timers and completed writes go in; bytes, dials and writes to be made stable come out.
+
+Two shells drive it (`server`, `simulation`) in the way that `server.node_port` describes. Inside, each part is a machine of its own:
+
+    raft ──committed entries──▶ image ──delta──▶ replicas, groups, controller
+    client frames ──▶ router ──▶ handlers ──▶ replicas | groups | channel ──▶ active controller (here or elsewhere)
+
+Invariants
+- Only `settle` moves outputs from one part to another, so no part is ever entered while it is at work.
+- The replicas see no metadata before this broker has applied its own registration: an outdated leader role is never taken up (KIP-631).
+- The image is what the metadata log says up to its high watermark; uncommitted work lives in the controller alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+from raftkafka.base.disk import Disk, Persist
+from raftkafka.base.errors import DiskError, PeerError
+from raftkafka.base.ids import NO_NODE, NodeId
+from raftkafka.base.observed import Observed, observed
+from raftkafka.broker.config import BrokerConfig
+from raftkafka.broker.connection import Connection
+from raftkafka.broker.control import ControlMessage, ControlReply, ControlRequest, Forward, ForwardReply, RaftFrame
+from raftkafka.broker.control_links import Received
+from raftkafka.broker.effects import Flush, Halt, LinkId, NodeEffect
+from raftkafka.broker.lifecycle import BrokerState
+from raftkafka.broker.metadata_flow import MetadataFlow
+from raftkafka.broker.parts import Parts, Ports, assemble
+from raftkafka.broker.replica_flow import ReplicaFlow
+from raftkafka.metadata.control_messages import (
+    AllocateProducerIds,
+    AllocateProducerIdsReply,
+    AlterPartition,
+    AlterPartitionReply,
+    BrokerHeartbeat,
+    BrokerHeartbeatReply,
+    MetadataApplied,
+    RegisterBroker,
+    RegisterBrokerReply,
+)
+from raftkafka.raft import effects as raft_effects
+from raftkafka.storage.meta_properties import MetaProperties
+
+REQUESTS = (RegisterBroker, BrokerHeartbeat, AlterPartition, AllocateProducerIds, Forward)
+REPLIES = (RegisterBrokerReply, BrokerHeartbeatReply, AlterPartitionReply, AllocateProducerIdsReply, ForwardReply)
+
+
+class BrokerNode:
+    """One node with its roles. See `server.node_port.NodePort` for the contract of each method."""
+
+    def __init__(self, *, config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProperties) -> None:
+        self.wall_offset_ms = 0
+        self.config = config
+        self._effects: list[NodeEffect] = []
+        self._touched: list[Connection] = []
+        self._local: deque[tuple[int, ControlRequest]] = deque()
+        self._replies: deque[tuple[NodeId, int, ControlReply]] = deque()
+        self._tokens: dict[int, tuple[str, int]] = {}
+        self._next_token = 1
+        self._now_ms = 0
+        self._stopping = False
+        self._stopped = False
+        self._parts: Parts = assemble(
+            config=config,
+            disk=disk,
+            rng=rng,
+            meta=meta,
+            ports=Ports(emit=self._effects.append, touch=self._touch, send_control=self._send_request, gone=self._peer_gone),
+        )
+        self._metadata = MetadataFlow(self._parts)
+        self._replication = ReplicaFlow(self._parts, emit=self._effects.append)
+
+    @property
+    def parts(self) -> Parts:
+        """The parts, for invariant checks and status; nobody outside changes them."""
+        return self._parts
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a clean stop is complete."""
+        return self._stopped
+
+    # Events
+
+    def start(self, now_ms: int, wall_ms: int) -> None:
+        """Loads what is on disk and begins to take part."""
+        self._now_ms = now_ms
+        self.wall_offset_ms = self._parts.group_log.wall_offset_ms = wall_ms - now_ms
+        parts = self._parts
+        parts.logs.load(wall_ms)
+        parts.raft.start(now_ms)
+        parts.links.start()
+        if parts.lifecycle is not None:
+            parts.lifecycle.start(now_ms)
+
+    def connection_opened(self, conn: Connection) -> None:
+        """Nothing is remembered of a connection before it speaks."""
+
+    def frame_received(self, conn: Connection, frame: memoryview, now_ms: int) -> None:
+        self._now_ms = now_ms
+        if conn.listener == self.config.controller_listener_name:
+            self._received(self._parts.links.connection_frame(conn, frame), now_ms)
+        else:
+            self._parts.router.handle(conn, frame, now_ms, now_ms + self.wall_offset_ms)
+
+    def connection_closed(self, conn: Connection, now_ms: int) -> None:
+        conn.closed = True
+        node_id = self._parts.links.connection_closed(conn)
+        if node_id is not None:
+            self._connection_lost(node_id, now_ms)
+            if not self._parts.links.dials(node_id):
+                self._probe(node_id)
+
+    def link_opened(self, link_id: LinkId, now_ms: int) -> None:
+        if self._parts.links.owns(link_id):
+            self._parts.links.link_opened(link_id)
+            self._parts.channel.connection_opened()
+        else:
+            self._replication.link_opened(link_id, now_ms)
+
+    def link_frame(self, link_id: LinkId, frame: memoryview, now_ms: int) -> None:
+        self._now_ms = now_ms
+        if self._parts.links.owns(link_id):
+            self._received(self._parts.links.link_frame(link_id, frame), now_ms)
+        else:
+            self._replication.link_frame(link_id, frame, now_ms)
+
+    def link_closed(self, link_id: LinkId, *, refused: bool, now_ms: int) -> None:
+        self._now_ms = now_ms
+        if not self._parts.links.owns(link_id):
+            self._replication.link_closed(link_id, now_ms)
+            return
+        node_id = self._parts.links.link_closed(link_id, refused=refused, now_ms=now_ms)
+        if node_id is not None:
+            self._connection_lost(node_id, now_ms)
+
+    def persisted(self, token: int, now_ms: int) -> None:
+        self._now_ms = now_ms
+        owner, own_token = self._tokens.pop(token)
+        if owner == "raft":
+            self._parts.raft.persisted(own_token, now_ms)
+        else:
+            self._parts.logs.persisted(own_token)
+
+    def persist_failed(self, token: int, error: DiskError, now_ms: int) -> None:
+        """A node that cannot make its metadata or data stable stops: what it had promised is on the other replicas."""
+        owner, own_token = self._tokens.pop(token)
+        if owner == "logs":
+            self._parts.logs.persist_failed(own_token, error)
+        self._effects.append(Halt(f"writing to disk failed: {error}"))
+
+    def tick(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+        parts = self._parts
+        parts.raft.tick(now_ms)
+        parts.links.tick(now_ms)
+        parts.channel.tick(now_ms)
+        if parts.controller is not None:
+            parts.controller.tick(now_ms)
+        if parts.lifecycle is not None:
+            parts.lifecycle.tick(now_ms)
+        wall_ms = now_ms + self.wall_offset_ms
+        parts.logs.tick(now_ms, wall_ms)
+        parts.replicas.tick(now_ms, wall_ms)
+        parts.group_log.wall_offset_ms = self.wall_offset_ms
+        parts.groups.tick(now_ms=now_ms, wall_ms=wall_ms)
+
+    def next_deadline_ms(self) -> int:
+        parts = self._parts
+        deadline = min(
+            parts.raft.next_deadline_ms(),
+            parts.links.next_deadline_ms(),
+            parts.channel.next_deadline_ms(),
+            parts.logs.next_deadline_ms(),
+            parts.replicas.next_deadline_ms(),
+            parts.groups.next_deadline_ms(),
+        )
+        if parts.controller is not None:
+            deadline = min(deadline, parts.controller.next_deadline_ms())
+        if parts.lifecycle is not None:
+            deadline = min(deadline, parts.lifecycle.next_deadline_ms())
+        return deadline
+
+    def begin_shutdown(self, now_ms: int) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._parts.lifecycle is not None:
+            self._parts.lifecycle.begin_shutdown(now_ms)
+
+    def settle(self, now_ms: int) -> list[NodeEffect]:
+        """Moves outputs between the parts until nothing moves any more, and returns what the shell must do."""
+        self._now_ms = now_ms
+        while self._settle_once(now_ms):
+            pass
+        if self._stopping and not self._stopped:
+            self._finish_shutdown()
+        for connection in self._touched:
+            connection.touched = False
+            self._effects.append(Flush(connection))
+        self._touched.clear()
+        effects = self._effects[:]
+        self._effects.clear()
+        return effects
+
+    # What happens in a settle
+
+    def _settle_once(self, now_ms: int) -> bool:
+        parts = self._parts
+        moved = self._replication.settle(now_ms, now_ms + self.wall_offset_ms)
+        if self._local:
+            correlation_id, request = self._local.popleft()
+            self._serve(self.config.node_id, correlation_id, request, now_ms)
+            moved = True
+        while self._replies:
+            to, correlation_id, reply = self._replies.popleft()
+            self._deliver_reply(to, correlation_id, reply, now_ms)
+            moved = True
+        outputs = parts.raft.drain()
+        if outputs:
+            self._raft_outputs(outputs, now_ms)
+            moved = True
+        if self._metadata.settle(now_ms):
+            self._announce_applied(now_ms)
+            moved = True
+        for output in parts.logs.drain():
+            self._emit_mapped("logs", output)
+        self._effects.extend(parts.groups.drain())
+        if parts.controller is not None:
+            self._effects.extend(parts.controller.drain())
+        if parts.lifecycle is not None and parts.lifecycle.outputs:
+            self._effects.extend(parts.lifecycle.outputs)
+            parts.lifecycle.outputs.clear()
+            parts.lifecycle.tick(now_ms)
+            moved = True
+        return moved
+
+    def _raft_outputs(self, outputs: list[raft_effects.DriverEffect], now_ms: int) -> None:
+        for output in outputs:
+            match output:
+                case raft_effects.SendMessage():
+                    self._parts.links.send(output.to, RaftFrame(message=output.message))
+                case Persist() | Observed():
+                    self._emit_mapped("raft", output)
+                case raft_effects.LeaderChanged():
+                    leader = output.leader if output.leader is not None else NO_NODE
+                    self._effects.append(observed("metadata-leader", epoch=output.epoch, leader=leader))
+                    self._parts.channel.controller_changed(leader)
+                case _:
+                    self._metadata.take(output, now_ms)
+
+    def _emit_mapped(self, owner: str, output: Persist | Observed) -> None:
+        if isinstance(output, Persist):
+            token = self._next_token
+            self._next_token += 1
+            self._tokens[token] = (owner, output.token)
+            self._effects.append(Persist(token, output.writes, output.syncs))
+        else:
+            self._effects.append(output)
+
+    def _announce_applied(self, now_ms: int) -> None:
+        """Tells the controller how far this broker is: it answers CreateTopics only when all live brokers know the topic."""
+        parts = self._parts
+        if parts.lifecycle is None or parts.lifecycle.broker_epoch < 0:
+            return
+        parts.lifecycle.metadata_applied(now_ms)
+        parts.lifecycle.tick(now_ms)
+        message = MetadataApplied(
+            node_id=self.config.node_id, broker_epoch=parts.lifecycle.broker_epoch, applied_offset=parts.services.image.offset
+        )
+        controller = parts.channel.controller
+        if controller == self.config.node_id:
+            self._metadata_applied(message, now_ms)
+        elif controller != NO_NODE:
+            parts.links.send(controller, message)
+
+    def _metadata_applied(self, message: MetadataApplied, now_ms: int) -> None:
+        if self._parts.controller is not None:
+            self._parts.controller.metadata_applied(message.node_id, message.broker_epoch, message.applied_offset, now_ms)
+
+    # Messages between nodes
+
+    def _received(self, received: Received | None, now_ms: int) -> None:
+        if received is None:
+            return
+        message = received.message
+        if isinstance(message, RaftFrame):
+            self._parts.raft.receive(received.source, message.message, now_ms)
+        elif isinstance(message, REQUESTS):
+            self._serve(received.source, received.correlation_id, message, now_ms)
+        elif isinstance(message, REPLIES):
+            self._parts.channel.reply(received.correlation_id, message, now_ms)
+        elif isinstance(message, MetadataApplied):
+            self._metadata_applied(message, now_ms)
+
+    def _serve(self, source: NodeId, correlation_id: int, request: ControlRequest, now_ms: int) -> None:
+        host = self._parts.controller_host
+        if host is None:
+            raise PeerError(f"node {source} takes this node for a controller")
+        host.handle(
+            request,
+            lambda reply: self._replies.append((source, correlation_id, reply)),
+            now_ms,
+            wall_offset_ms=self.wall_offset_ms,
+        )
+
+    def _deliver_reply(self, to: NodeId, correlation_id: int, reply: ControlReply, now_ms: int) -> None:
+        if to == self.config.node_id:
+            self._parts.channel.reply(correlation_id, reply, now_ms)
+        else:
+            self._parts.links.send(to, reply, correlation_id)
+
+    def _send_request(self, to: NodeId, correlation_id: int, request: ControlRequest) -> bool:
+        if to == self.config.node_id:
+            self._local.append((correlation_id, request))
+            return True
+        message: ControlMessage = request
+        return self._parts.links.send(to, message, correlation_id)
+
+    def _connection_lost(self, node_id: NodeId, now_ms: int) -> None:
+        self._parts.channel.connection_lost(node_id, now_ms)
+        if self._parts.controller is not None:
+            self._parts.controller.broker_disconnected(node_id, now_ms)
+
+    def _peer_gone(self, node_id: NodeId) -> None:
+        """The process of that node has certainly ended: do not wait for time-outs."""
+        self._parts.raft.peer_lost(node_id, self._now_ms)
+        if self._parts.controller is not None:
+            self._parts.controller.broker_lost(node_id, self._now_ms)
+
+    def _probe(self, node_id: NodeId) -> None:
+        broker = self._parts.services.image.brokers.get(node_id)
+        if broker is not None and not broker.fenced and broker.endpoints:
+            endpoint = broker.endpoints[0]
+            self._parts.links.probe(node_id, endpoint.host, endpoint.port)
+
+    # The end
+
+    def _finish_shutdown(self) -> None:
+        lifecycle = self._parts.lifecycle
+        if lifecycle is not None and lifecycle.state is not BrokerState.STOPPED:
+            return
+        self._parts.replicas.checkpoint_high_watermarks()
+        self._parts.logs.clean_shutdown(lifecycle.broker_epoch if lifecycle is not None else -1)
+        self._stopped = True
+
+    def _touch(self, connection: Connection) -> None:
+        if not connection.touched:
+            connection.touched = True
+            self._touched.append(connection)

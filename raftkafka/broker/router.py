@@ -1,0 +1,90 @@
+"""From a frame on a client connection to its handler, and from the handler's answer to the connection's slot.
+
+Invariants
+- One frame is one request: it is answered once, in its place in the connection's order, or the connection is closed.
+- A frame that cannot be read, an unknown API or a version that is not served closes that connection only (as Kafka does), with the reason;
+  an unknown version of ApiVersions is answered, so that the client can ask again.
+- A refusal (`ApiError`) becomes an error code here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from raftkafka.base.errors import ApiError, DecodeError
+from raftkafka.broker.connection import Connection
+from raftkafka.broker.context import RequestContext
+from raftkafka.broker.handlers import SERVED, handler
+from raftkafka.broker.handlers.api_versions import API_KEY as API_VERSIONS_KEY
+from raftkafka.broker.handlers.api_versions import unsupported_version
+from raftkafka.broker.handlers.fetch import handle_frame as handle_fetch
+from raftkafka.broker.handlers.produce import handle_frame as handle_produce
+from raftkafka.broker.services import Services
+from raftkafka.protocol.framing import RequestHeader, encode_response, read_request_body, read_request_header
+from raftkafka.protocol.registry import APIS
+
+PRODUCE_KEY = 0
+FETCH_KEY = 1
+
+Touch = Callable[[Connection], None]
+
+
+class Router:
+    """Dispatches requests. `touch` is told each connection that has output."""
+
+    def __init__(self, services: Services, touch: Touch) -> None:
+        self._services = services
+        self._touch = touch
+
+    def handle(self, connection: Connection, frame: memoryview, now_ms: int, wall_ms: int) -> None:
+        """One request; raises `DecodeError` when the connection must be closed."""
+        header, offset = read_request_header(frame)
+        key, version = header.api_key, header.api_version
+        if key not in SERVED:
+            raise DecodeError(f"API key {key} is not served here")
+        if not APIS[key].supports(version):
+            if key != API_VERSIONS_KEY:
+                raise DecodeError(f"version {version} of {APIS[key].name} is not served here")
+            self._answer_unsupported(connection, header)
+            return
+        context = RequestContext(
+            api_key=key,
+            api_version=version,
+            correlation_id=header.correlation_id,
+            client_id=header.client_id,
+            client_host=f"/{connection.peer.rpartition(':')[0]}",
+            listener=connection.listener,
+            now_ms=now_ms,
+            wall_ms=wall_ms,
+            connection=connection,
+            body=frame[offset:],
+        )
+        if key == PRODUCE_KEY:
+            handle_produce(self._services, context, self._touch)
+        elif key == FETCH_KEY:
+            handle_fetch(self._services, context, self._touch)
+        else:
+            self._handle_declared(connection, header, frame, offset, context)
+
+    def _handle_declared(
+        self, connection: Connection, header: RequestHeader, frame: memoryview, offset: int, context: RequestContext
+    ) -> None:
+        request = read_request_body(header, frame, offset)
+        slot = connection.reserve()
+
+        def respond(response: Any) -> None:
+            slot.complete([encode_response(header, response)])
+            self._touch(connection)
+
+        chosen = handler(header.api_key)
+        try:
+            chosen.handle(self._services, request, context, respond)
+        except ApiError as error:
+            respond(chosen.refuse(request, error, header.api_version))
+
+    def _answer_unsupported(self, connection: Connection, header: RequestHeader) -> None:
+        slot = connection.reserve()
+        in_version_zero = RequestHeader(header.api_key, 0, header.correlation_id, header.client_id)
+        slot.complete([encode_response(in_version_zero, unsupported_version())])
+        self._touch(connection)

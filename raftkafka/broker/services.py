@@ -1,0 +1,53 @@
+"""What the handlers work with: the parts of one node, handed over in one value so that no handler needs the node itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from raftkafka.base.ids import NodeId
+from raftkafka.broker.channel import ControllerChannel
+from raftkafka.broker.config import BrokerConfig
+from raftkafka.broker.connection import Connection
+from raftkafka.broker.producer_ids import ProducerIds
+from raftkafka.group.coordinator import GroupCoordinator
+from raftkafka.metadata.brokers import BrokerRegistration
+from raftkafka.metadata.image import MetadataImage
+from raftkafka.raft.driver import RaftDriver
+from raftkafka.replication.replica_manager import ReplicaManager
+
+
+@attrs.define(eq=False, kw_only=True)
+class Services:
+    """The parts of one broker. `image` is replaced whenever metadata is applied."""
+
+    node_id: NodeId
+    config: BrokerConfig
+    cluster_id: str
+    image: MetadataImage
+    raft: RaftDriver
+    replicas: ReplicaManager
+    groups: GroupCoordinator
+    channel: ControllerChannel
+    producer_ids: ProducerIds
+    close_connection: Callable[[Connection, str], None]
+
+    def alive_brokers(self) -> list[BrokerRegistration]:
+        """The registered brokers that are not fenced, by id."""
+        return [broker for _, broker in sorted(self.image.brokers.items()) if not broker.fenced]
+
+    def endpoint(self, node_id: NodeId, listener: str) -> tuple[str, int] | None:
+        """Where clients of this listener reach a broker; None when it is unknown, fenced, or has no such listener."""
+        broker = self.image.brokers.get(node_id)
+        if broker is None or broker.fenced:
+            return None
+        return listener_address(broker, listener)
+
+
+def listener_address(broker: BrokerRegistration, listener: str) -> tuple[str, int] | None:
+    """The advertised host and port of a broker's listener."""
+    for endpoint in broker.endpoints:
+        if endpoint.name == listener:
+            return endpoint.host, endpoint.port
+    return None

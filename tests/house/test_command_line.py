@@ -1,0 +1,71 @@
+"""The program from the outside: usage, exit codes, and messages on stderr."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from raftkafka.cli.broker import UsageError, parse_arguments
+from raftkafka.cli.commands import commands
+from tests.house.test_broker_config import GOOD
+
+
+def properties_file(directory: Path, **extra: str) -> Path:
+    path = directory / "server.properties"
+    settings = GOOD | {"log.dirs": str(directory / "data")} | extra
+    path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+    return path
+
+
+def raftkafka(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "raftkafka.cli.main", *arguments], capture_output=True, text=True)
+
+
+def test_broker_arguments() -> None:
+    assert parse_arguments(["--override", "a=1", "x.properties", "--override=b=2"]) == ("x.properties", ["a=1", "b=2"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--wrong", "a"], ["a", "--override"]])
+def test_wrong_broker_arguments_are_usage_errors(arguments: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse_arguments(arguments)
+
+
+def test_usage_error_exits_2_and_missing_file_exits_1() -> None:
+    assert raftkafka("broker").returncode == 2
+    missing = raftkafka("broker", "/no/such/file")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "there is no such file" in missing.stderr
+
+
+def test_format_then_info(tmp_path: Path) -> None:
+    path = str(properties_file(tmp_path))
+    runner = CliRunner()
+    assert runner.invoke(commands, ["storage", "info", "-c", path]).exit_code == 1
+    assert runner.invoke(commands, ["storage", "format", "-c", path, "-t", "abc"]).exit_code == 0
+    shown = runner.invoke(commands, ["storage", "info", "-c", path])
+    assert (shown.exit_code, "cluster abc" in shown.output) == (0, True)
+
+
+def test_standalone_is_refused_where_there_are_other_voters(tmp_path: Path) -> None:
+    result = CliRunner().invoke(commands, ["storage", "format", "-c", str(properties_file(tmp_path)), "-t", "abc", "--standalone"])
+    assert result.exit_code == 1
+    assert "the only voter" in result.output
+
+
+def test_config_check_tells_good_from_bad(tmp_path: Path) -> None:
+    good = CliRunner().invoke(commands, ["config", "check", str(properties_file(tmp_path))])
+    assert (good.exit_code, good.output.endswith("good.\n")) == (0, True)
+    bad = CliRunner().invoke(commands, ["config", "check", str(properties_file(tmp_path, **{"num.partitons": "3"}))])
+    assert bad.exit_code == 1
+    assert "Did you mean num.partitions?" in bad.output
+
+
+def test_wrong_node_list_is_a_usage_error() -> None:
+    result = CliRunner().invoke(commands, ["cluster", "partition", "--from", "x"])
+    assert result.exit_code == 2
+    assert "is not a list of node ids" in result.output

@@ -1,0 +1,57 @@
+"""Formatting gives directories an identity once, and a start refuses what does not fit."""
+
+from pathlib import Path
+
+import attrs
+import pytest
+
+from raftkafka.broker.config import BrokerConfig
+from raftkafka.broker.config_loader import config_from_properties
+from raftkafka.broker.formatting import FormatError, format_directories, inspect_directories, required_identity
+from tests.house.test_broker_config import GOOD
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> BrokerConfig:
+    return config_from_properties(GOOD | {"log.dirs": f"{tmp_path}/a,{tmp_path}/b"})
+
+
+def test_formatted_directories_have_own_ids_and_one_cluster(config: BrokerConfig) -> None:
+    assert format_directories(config, "cluster") == config.log_dirs
+    metas = [each.meta for each in inspect_directories(config)]
+    assert {meta.cluster_id for meta in metas if meta} == {"cluster"}
+    assert len({meta.directory_id for meta in metas if meta}) == 2
+
+
+def test_formatted_directory_is_never_formatted_again(config: BrokerConfig) -> None:
+    format_directories(config, "cluster")
+    with pytest.raises(FormatError, match="already formatted"):
+        format_directories(config, "cluster")
+    assert format_directories(config, "cluster", ignore_formatted=True) == ()
+
+
+def test_directory_of_another_cluster_is_refused(config: BrokerConfig) -> None:
+    format_directories(config, "one")
+    with pytest.raises(FormatError, match="belongs to cluster one"):
+        format_directories(config, "two", ignore_formatted=True)
+
+
+def test_start_needs_every_directory_formatted(config: BrokerConfig) -> None:
+    with pytest.raises(FormatError, match="raftkafka storage format"):
+        required_identity(config)
+    format_directories(attrs.evolve(config, log_dirs=config.log_dirs[:1]), "cluster")
+    with pytest.raises(FormatError, match="/b is not formatted"):
+        required_identity(config)
+
+
+def test_start_refuses_the_directory_of_another_node(config: BrokerConfig) -> None:
+    format_directories(config, "cluster")
+    with pytest.raises(FormatError, match=r"belongs to node 1, but node.id is 7"):
+        required_identity(attrs.evolve(config, node_id=7))
+
+
+def test_damaged_identity_is_reported_with_its_path(config: BrokerConfig, tmp_path: Path) -> None:
+    format_directories(config, "cluster")
+    (tmp_path / "a" / "meta.properties").write_text("version=1\n")
+    with pytest.raises(FormatError, match=r"/a/meta\.properties: .*Restore the file"):
+        required_identity(config)

@@ -6,7 +6,9 @@ Rules and sources
 - KIP-630: a snapshot is named by (end offset, epoch); log start > 0 means that there is one which ends exactly there.
 - A leader never loads a snapshot, and a snapshot is never older than what was already handed to the owner.
 
-A transfer is stop-and-wait: one chunk, its answer, the next. A lost chunk or answer is sent again with the next heartbeat.
+A transfer is stop-and-wait: one chunk, its answer, the next. A lost chunk or answer is sent again with the next heartbeat, and an answer that
+asks for the chunk under way sends nothing: otherwise each repetition would be repeated to the end of the transfer (RFC 1123, 4.2.3.1: the
+Sorcerer's Apprentice).
 """
 
 from __future__ import annotations
@@ -71,8 +73,9 @@ def on_snapshot_response(state: RaftState, replica: Replica, response: SnapshotR
     if sent is None or response.end_offset != sent.snapshot.end_offset:
         return False
     if response.next_position < len(sent.snapshot.data):
-        sent.position = response.next_position
-        replica.chunk_sent = False
+        if response.next_position != sent.position:
+            sent.position = response.next_position
+            replica.chunk_sent = False
         return False
     replica.snapshot = None
     replica.match_offset = max(replica.match_offset, response.end_offset)

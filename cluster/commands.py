@@ -72,7 +72,7 @@ def start(*, name: str, node_id: int) -> None:
 
 
 def status(*, name: str, as_json: bool) -> bool:
-    """Shows nodes, quorum, leaders and ISR; whether the whole cluster is well."""
+    """Shows nodes, quorum, leaders and ISR; whether anybody answered."""
     import trio
 
     from cluster.health import all_views, best_view
@@ -82,16 +82,16 @@ def status(*, name: str, as_json: bool) -> bool:
     answering = [node for node in layout.nodes if process_state(node) is ProcessState.RUNNING]
     views = trio.run(lambda: all_views(answering))
     view = best_view(views)
-    well = view is not None and view.all_unfenced([node.node_id for node in layout.nodes]) and all(p.healthy for p in view.partitions)
     if as_json:
+        well = view is not None and view.all_unfenced([node.node_id for node in layout.nodes]) and all(p.healthy for p in view.partitions)
         print(json.dumps({"cluster": layout.name, "well": well, "view": attrs.asdict(view) if view else None}))
-        return well
+        return view is not None
     print(_nodes_table(layout, views=views))
     if view is None:
         print(f"\nNo node answers. Start the cluster with `make cluster`; the logs are in {layout.directory}.")
     else:
         print(f"\n{quorum_line(view)}\n\n{partitions_report(view.partitions)}")
-    return well
+    return view is not None
 
 
 def down(*, name: str) -> None:

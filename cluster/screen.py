@@ -92,7 +92,7 @@ def quorum_line(view: NodeView) -> str:
     """The metadata quorum in one line."""
     quorum = view.quorum
     leader = f"leader {quorum.leader_id}" if quorum.leader_id >= 0 else "no leader"
-    offsets = ", ".join(f"node {node_id} at {offset}" for node_id, offset in sorted(quorum.end_offsets.items()) if offset >= 0)
+    offsets = ", ".join(f"node {node_id} at {offset}" for node_id, offset in sorted(quorum.end_offsets.items()) if offset > 0)
     return f"quorum: {leader} in epoch {quorum.leader_epoch}, high watermark {quorum.high_watermark}{'; ' + offsets if offsets else ''}"
 
 

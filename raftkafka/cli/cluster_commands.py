@@ -64,7 +64,7 @@ def up(name: str, node_count: int | None, first_port: int | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @_reporting
 def status(name: str, as_json: bool) -> None:
-    """Show nodes, quorum, leaders and ISR. Exit code 1 when something is not well."""
+    """Show nodes, quorum, leaders and ISR. Exit code 1 when no node answers."""
     if not cluster.status(name=name, as_json=as_json):
         sys.exit(1)
 

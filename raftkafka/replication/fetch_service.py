@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable
 
 from raftkafka.base.errors import ApiError
+from raftkafka.base.ids import NodeId
 from raftkafka.protocol.fetch_codec import FetchPartitionResult, FetchRequestData
 from raftkafka.replication.deadlines import Deadlines
 from raftkafka.replication.fetch_context import FINAL_EPOCH, INITIAL_EPOCH, FetchContext, FetchedPartition, FetchSessions
@@ -32,7 +33,7 @@ class FetchService:
     """Answers fetches; `acknowledged` is called with a leader whose follower told what it has."""
 
     def __init__(
-        self, replicas: Replicas, settings: ReplicaSettings, rng: random.Random, *, acknowledged: Callable[[Leader, int], None]
+        self, replicas: Replicas, settings: ReplicaSettings, rng: random.Random, *, acknowledged: Callable[[Leader, NodeId, int], None]
     ) -> None:
         self._replicas = replicas
         self._settings = settings
@@ -53,7 +54,7 @@ class FetchService:
             if context.replica_id >= 0:
                 leader = acknowledge(self._replicas, fetched, now_ms)
                 if leader is not None:
-                    self._acknowledged(leader, now_ms)
+                    self._acknowledged(leader, NodeId(context.replica_id), now_ms)
         context.done = done
         context.deadline_ms = now_ms + request.max_wait_ms
         collected, is_enough = self._collect(context)

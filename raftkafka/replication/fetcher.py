@@ -4,7 +4,8 @@ Invariants
 - A partition is in at most one fetcher (D13), that of its leader in the newest metadata.
 - Usually one request is in flight on a link. A second one is sent when a partition joins while the first waits at the leader, who then
   answers the first at once: a failover does not wait for a long poll to end.
-- An answer is used for a partition only if the log still ends where the request asked from and the leader epoch is the one it named.
+- An answer is used for a partition only if it is to the last request that named it, or to a later one, and the log still ends where that
+  asked from: never the answer of an older leader epoch (KIP-320).
 - After an answer the next request leaves in the same step: the leader learns at once what was appended.
 """
 
@@ -22,6 +23,7 @@ from raftkafka.replication.replicas import Replicas
 from raftkafka.replication.values import FAR_FUTURE_MS, CloseLeaderLink, OpenLeaderLink, ReplicaSettings, SendFetch
 
 NO_SESSION = 0
+NEVER_ASKED = 2**62
 INITIAL_EPOCH = 0
 FIRST_BACKOFF_MS = 5
 """The first pause after a failure; it doubles up to `fetch_backoff_ms`. A leader that has not yet heard of its election is asked again soon."""
@@ -31,13 +33,13 @@ LAST_SESSION_EPOCH = 2**31 - 1
 class FetchTarget:
     """A partition that is followed, and what the leader was last asked for."""
 
-    __slots__ = ("asked_epoch", "asked_offset", "backoff_ms", "delayed_until_ms", "in_session", "partition")
+    __slots__ = ("asked_by", "asked_offset", "backoff_ms", "delayed_until_ms", "in_session", "partition")
 
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
         self.in_session = False
+        self.asked_by = NEVER_ASKED
         self.asked_offset = -1
-        self.asked_epoch = -1
         self.backoff_ms = FIRST_BACKOFF_MS
         self.delayed_until_ms = 0  # FAR_FUTURE_MS: until the metadata changes
 
@@ -56,6 +58,7 @@ class LeaderFetcher:
         "_link_retry_ms",
         "_link_wanted",
         "_next_delay_end_ms",
+        "_next_request",
         "_replicas",
         "_response_deadline_ms",
         "_session_epoch",
@@ -75,7 +78,8 @@ class LeaderFetcher:
         self._forgotten: dict[PartitionKey, None] = {}
         self._delayed: dict[PartitionKey, None] = {}
         self._next_delay_end_ms = FAR_FUTURE_MS
-        self._in_flight: deque[int] = deque()
+        self._in_flight: deque[tuple[int, int]] = deque()  # generation of the session, number of the request
+        self._next_request = 0
         self._generation = 0
         self._link_open = False
         self._link_wanted = False
@@ -148,7 +152,7 @@ class LeaderFetcher:
         if waiting == 0:
             if len(self._delayed) == len(self.targets):
                 return
-        elif waiting > 1 or not self._urgent or self._session_id == NO_SESSION or self._in_flight[0] != self._generation:
+        elif waiting > 1 or not self._urgent or self._session_id == NO_SESSION or self._in_flight[0][0] != self._generation:
             return
         self._send_request(now_ms)
 
@@ -180,7 +184,8 @@ class LeaderFetcher:
         self._urgent = False
         if self._session_id != NO_SESSION:
             self._session_epoch = self._session_epoch + 1 if self._session_epoch < LAST_SESSION_EPOCH else 1
-        self._in_flight.append(self._generation)
+        self._in_flight.append((self._generation, self._next_request))
+        self._next_request += 1
         self._response_deadline_ms = now_ms + settings.fetch_wait_max_ms + settings.fetch_timeout_ms
         self._replicas.outputs.append(SendFetch(self.leader_id, request))
 
@@ -189,7 +194,7 @@ class LeaderFetcher:
         partition = target.partition
         log = partition.log
         target.asked_offset = log.log_end_offset
-        target.asked_epoch = partition.leader_epoch
+        target.asked_by = self._next_request
         target.in_session = True
         return FetchPartition(
             None,
@@ -207,7 +212,7 @@ class LeaderFetcher:
         """Takes over an answer and sends the next request."""
         if not self._in_flight:
             return  # of a link that was given up
-        generation = self._in_flight.popleft()
+        generation, number = self._in_flight.popleft()
         self._response_deadline_ms = (
             now_ms + self._settings.fetch_wait_max_ms + self._settings.fetch_timeout_ms if self._in_flight else FAR_FUTURE_MS
         )
@@ -219,7 +224,7 @@ class LeaderFetcher:
                     self._session_id = response.session_id
                     self._session_epoch = INITIAL_EPOCH + 1
                 for result in response.partitions:
-                    self._apply(result, now_ms)
+                    self._apply(result, number, now_ms)
                 if self._session_id == NO_SESSION:
                     self._reset_session()  # the leader keeps no session for us: every request names all
         self.send(now_ms)
@@ -232,14 +237,14 @@ class LeaderFetcher:
         self._replicas.outputs.append(observed("fetch-session-refused", leader=self.leader_id, error_code=error_code))
         self._reset_session()
 
-    def _apply(self, result: FetchPartitionResult, now_ms: int) -> None:
+    def _apply(self, result: FetchPartitionResult, number: int, now_ms: int) -> None:
         key = PartitionKey(TopicId(result.topic_id or b""), result.partition)
         target = self.targets.get(key)
-        if target is None or key in self._delayed:
-            return
+        if target is None or key in self._delayed or number < target.asked_by:
+            return  # followed no longer, or asked anew since, perhaps in another leader epoch
         partition = target.partition
-        if target.asked_offset != partition.log.log_end_offset or target.asked_epoch != partition.leader_epoch:
-            self._changed[key] = None  # an answer to an older request, sent twice because a partition joined meanwhile
+        if target.asked_offset != partition.log.log_end_offset:
+            self._changed[key] = None  # sent twice, because a partition joined before we could say that we had it
             return
         try:
             verdict = apply_fetched(self._replicas, partition, result, now_ms)

@@ -18,7 +18,7 @@ from collections import deque
 
 import attrs
 
-from raftkafka.base.ids import NodeId
+from raftkafka.base.ids import NO_NODE, NodeId
 from raftkafka.metadata.control_messages import AlterPartitionItem, IsrMember
 from raftkafka.metadata.topics import RECOVERED, PartitionRegistration
 from raftkafka.replication.partition import Partition
@@ -127,7 +127,10 @@ class Leader:
         self.min_isr = min(self.partition.min_insync_replicas, len(self.followers) + 1)
 
     def commit_isr(self, isr: tuple[NodeId, ...]) -> None:
-        """The controller's ISR; nothing is pending any more."""
+        """The controller's ISR; nothing is pending any more. Who has left it must catch up before the high watermark waits for it again."""
+        for node_id in self.isr:
+            if node_id not in isr and node_id in self.followers:
+                self.followers[node_id].last_caught_up_ms = 0
         self.isr = isr
         self.maximal_isr = frozenset(isr)
         self.pending = None
@@ -143,9 +146,9 @@ class Leader:
         return len(self.isr) < self.min_isr
 
     def appended(self, previous_end_offset: int, now_ms: int) -> None:
-        """The leader appended: followers that had all before it were caught up until now, though an idle session did not say so."""
+        """The leader appended: members that had all before it were caught up until now, though an idle session did not say so."""
         for progress in self.followers.values():
-            if progress.log_end_offset == previous_end_offset:
+            if progress.log_end_offset == previous_end_offset and progress.node_id in self.maximal_isr:
                 progress.last_caught_up_ms = now_ms
 
     def advance_high_watermark(self, now_ms: int) -> bool:
@@ -169,19 +172,24 @@ class Leader:
             progress.node_id, progress.broker_epoch
         )
 
-    def propose_expansion(self) -> IsrProposal | None:
-        """Makes a pending proposal that adds every follower which fulfils all conditions; None when there is none."""
+    def propose_expansion(self, fetching: NodeId = NO_NODE) -> IsrProposal | None:
+        """Makes a pending proposal that adds every follower which fulfils all conditions; None when there is none.
+
+        `fetching` has just fetched, so it is alive. Of the others only those are taken that lack nothing at all: what an idle session last
+        said is still true of them, while one that has stopped would be proposed, and taken out again, for ever.
+        """
         if self.pending is not None or self.expansion_blocked or len(self.isr) > len(self.followers):
             return None
         high_watermark = self.partition.high_watermark
         if high_watermark < self.start_offset and not self.under_min_isr:
             return None
         enough = max(high_watermark, self.start_offset)
+        end_offset = self.partition.log.log_end_offset
         joining = [
             progress.node_id
             for progress in self.followers.values()
             if progress.node_id not in self.isr
-            and progress.log_end_offset >= enough
+            and progress.log_end_offset >= (enough if progress.node_id == fetching else end_offset)
             and self._replicas.may_join_isr(progress.node_id, progress.broker_epoch)
         ]
         return self._propose((*self.isr, *joining)) if joining else None

@@ -15,7 +15,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from raftkafka.base.ids import NodeId, PartitionKey
+from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
 from raftkafka.metadata.control_messages import AlterPartitionReply
 from raftkafka.metadata.image import MetadataDelta, MetadataImage
 from raftkafka.protocol.fetch_codec import FetchRequestData, FetchResponseData
@@ -65,6 +65,7 @@ class ReplicaManager:
         )
         self._next_isr_check_ms = FAR_FUTURE_MS
         self._next_checkpoint_ms = FAR_FUTURE_MS
+        self._moved_since_checkpoint = False
 
     # Metadata and the controller.
 
@@ -81,11 +82,11 @@ class ReplicaManager:
     def alter_partition_reply(self, reply: AlterPartitionReply | None, now_ms: int) -> None:
         """The controller's answer to the last `SendAlterPartition`; None when there was none."""
         for leader in self._proposals.reply(reply, now_ms):
+            leader.partition.state_changed = True
             self._replicas.touched[leader.partition] = None
-            self._expand(leader)
 
-    def _expand(self, leader: Leader) -> None:
-        proposal = leader.propose_expansion()
+    def _expand(self, leader: Leader, fetching: NodeId = NO_NODE) -> None:
+        proposal = leader.propose_expansion(fetching)
         if proposal is not None:
             self._proposals.submit(leader, proposal)
 
@@ -113,12 +114,12 @@ class ReplicaManager:
         """Serves a fetch, its session included; `done` is called now, or in a later `settle`, `tick` or `fetch` of the same session."""
         self._fetches.fetch(request, version=version, now_ms=now_ms, done=done)
 
-    def _acknowledged(self, leader: Leader, now_ms: int) -> None:
+    def _acknowledged(self, leader: Leader, follower: NodeId, now_ms: int) -> None:
         """A follower told what it has."""
         if leader.advance_high_watermark(now_ms):
             self._replicas.touched[leader.partition] = None
         if len(leader.isr) <= len(leader.followers):
-            self._expand(leader)
+            self._expand(leader, follower)
 
     # Questions.
 
@@ -209,6 +210,8 @@ class ReplicaManager:
         partition.seen_end_offset = partition.log.log_end_offset
         partition.seen_high_watermark = partition.high_watermark
         partition.state_changed = False
+        if high_watermark_moved:
+            self._moved_since_checkpoint = True
         if partition.fetches:
             self._fetches.partition_changed(
                 partition, end_moved=end_moved, high_watermark_moved=high_watermark_moved, state_changed=state_changed, now_ms=now_ms
@@ -247,7 +250,9 @@ class ReplicaManager:
                 partition.truncate_high_watermark()
                 partition.state_changed = True
                 self._replicas.touched[partition] = None
-        self._logs.checkpoint({key: partition.high_watermark for key, partition in self._replicas.by_key.items()})
+        if self._moved_since_checkpoint:
+            self._moved_since_checkpoint = False
+            self._logs.checkpoint({key: partition.high_watermark for key, partition in self._replicas.by_key.items()})
 
     def next_deadline_ms(self) -> int:
         """When `tick` has something to do."""

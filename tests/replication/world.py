@@ -42,7 +42,7 @@ from raftkafka.simulation.disk import SimDisk
 from raftkafka.storage.config import LogConfig
 from raftkafka.storage.log_manager import LogManager
 from raftkafka.storage.record_batch import Record as LogRecord
-from raftkafka.storage.record_batch import build_batch, decode_records, read_header
+from raftkafka.storage.record_batch import build_batch, decode_records, patch_offset_and_epoch, read_header
 
 TOPIC_ID = TopicId(b"topic-0123456789")
 KEY = PartitionKey(TOPIC_ID, 0)
@@ -231,11 +231,26 @@ class World:
             BrokerRegistrationChangeRecord(node_id=NodeId(node_id), broker_epoch=self.nodes[node_id].broker_epoch, fenced=fenced)
         )
 
-    def create_topic(self, *replicas: int, isr: Iterable[int] = (), key: PartitionKey = KEY, topic: str = TOPIC) -> None:
+    def seed(self, node_id: int, *epochs: tuple[int, str], start_offset: int = 0, key: PartitionKey = KEY) -> None:
+        """Gives a node a log from before: (leader epoch, one letter for each record), each record a batch of its own."""
+        log = self.nodes[node_id].logs.create(key, TOPIC, LogConfig(), START_MS)
+        if start_offset:
+            log.truncate_fully_and_start_at(start_offset)
+        for epoch, letters in epochs:
+            for letter in letters:
+                records = batch(letter)
+                patch_offset_and_epoch(records, 0, base_offset=log.log_end_offset, leader_epoch=epoch)
+                log.append_as_follower(records)
+
+    def create_topic(self, *replicas: int, isr: Iterable[int] = (), epoch: int = 0, key: PartitionKey = KEY, topic: str = TOPIC) -> None:
         ids = tuple(NodeId(node_id) for node_id in replicas or (1, 2, 3))
         in_sync = tuple(NodeId(node_id) for node_id in isr) or ids
         records: list[Record] = [TopicRecord(name=topic, topic_id=key.topic_id)] if key.topic_id not in self.image.topics.by_id else []
-        records.append(PartitionRecord(topic_id=key.topic_id, partition=key.partition, replicas=ids, isr=in_sync, leader=ids[0]))
+        records.append(
+            PartitionRecord(
+                topic_id=key.topic_id, partition=key.partition, replicas=ids, isr=in_sync, leader=ids[0], leader_epoch=epoch
+            )
+        )
         self.decide(*records)
 
     def delete_topic(self, topic_id: TopicId = TOPIC_ID) -> None:

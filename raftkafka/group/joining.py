@@ -211,9 +211,13 @@ def _write_replacement(
     """Stable and nothing else changes: the group goes on with the same generation and assignment, once that is written."""
     skips_assignment = joining.context.api_version >= _FIRST_VERSION_WITH_SKIP_ASSIGNMENT
 
-    def committed(error: ApiError | None, later: Instant) -> None:
+    def committed(error: ApiError | None, _: Instant) -> None:
         if error is not None:
-            revert(error, later)
+            # The record may still become committed, so the replacement stays; the client comes again without an id.
+            member.complete_join(join_error(UNKNOWN_MEMBER_ID, client_error(error)))
+            return
+        if group.state is not ClassicGroupState.STABLE:
+            # Others have begun a rebalance meanwhile: its join counts there, and is answered with the next generation.
             return
         is_leader = skips_assignment and group.is_leader(member.member_id)
         response = group.join_response(member.member_id, with_members=is_leader, skip_assignment=is_leader)
@@ -222,16 +226,13 @@ def _write_replacement(
             response.leader = old_leader
         member.complete_join(response)
 
-    def revert(error: ApiError, later: Instant) -> None:
-        if group.members.get(member.member_id) is member:
-            restored = group.replace_static_member(member.member_id, old.member_id)
-            restored.protocols = old.protocols
-            schedule_heartbeat(table, group, restored, later)
-        joining.refuse(UNKNOWN_MEMBER_ID, client_error(error))
-
     assignments = {each.member_id: each.assignment for each in group.members.values()}
     try:
         table.write(group, assignments, committed, joining.instant)
     except ApiError as error:
-        member.awaiting_join = None
-        revert(error, joining.instant)
+        member.complete_join(join_error(UNKNOWN_MEMBER_ID, client_error(error)))
+        restored = group.replace_static_member(member.member_id, old.member_id)
+        restored.protocols = old.protocols
+        restored.session_timeout_ms, restored.rebalance_timeout_ms = old.session_timeout_ms, old.rebalance_timeout_ms
+        table.timers.cancel(heartbeat_key(group.group_id, member.member_id))
+        schedule_heartbeat(table, group, restored, joining.instant)

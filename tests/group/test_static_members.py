@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.protocol.messages.leave_group import MemberIdentity
 from tests.coordinator.fake_log import FakeLog
 from tests.group.cluster import World, subscription
 
 
-def stable_static(world: World, *instances: str, **times: int) -> dict[str, str]:
+def stable_static(world: World, *instances: str, **times: Any) -> dict[str, str]:
     """A Stable group of static members: their ids by instance, the first one the leader."""
     joins = [world.join(instance=instance, **times) for instance in instances]
     world.advance(0)
@@ -116,7 +118,7 @@ def test_replacement_is_answered_when_committed_and_undone_when_refused() -> Non
 
 def test_static_member_keeps_its_place_in_a_rebalance_that_it_misses() -> None:
     world = World()
-    times = {"session_ms": 100_000, "rebalance_ms": 5_000}
+    times: dict[str, Any] = {"session_ms": 100_000, "rebalance_ms": 5_000}
     members = stable_static(world, "one", "two", **times)
     rejoin = world.join(members["one"], instance="one", **times)
     world.advance(5_000)
@@ -140,3 +142,26 @@ def test_static_members_survive_a_failover() -> None:
     assert world.heartbeat(members["two"], 1, instance="two") == ErrorCode.NONE
     answer = world.join(instance="two").value
     assert (answer.generation_id, answer.leader) == (1, members["one"])
+
+
+def test_replacement_that_is_replaced_before_it_is_committed_is_answered_once() -> None:
+    """Found by the replay property: the fenced one was answered again when its commit timed out."""
+    log = FakeLog()
+    world = World(log=log)
+    stable_static(world, "one")
+    log.commits_at_once = False
+    second, third = world.join(instance="one"), world.join(instance="one")
+    assert second.value.error_code == ErrorCode.FENCED_INSTANCE_ID
+    world.advance(5_000)
+    assert third.value.error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
+
+
+def test_replacement_joins_the_rebalance_that_begins_before_it_is_committed() -> None:
+    log = FakeLog()
+    world = World(log=log)
+    stable_static(world, "one")
+    log.commits_at_once = False
+    new = world.join(instance="one")
+    other = world.join(instance="two", protocols={"sticky": b"", "range": subscription("orders")})
+    assert new.value.generation_id == other.value.generation_id == 2
+    world.commit()

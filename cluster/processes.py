@@ -37,9 +37,17 @@ def start_process(node: NodeLayout) -> int:
             broker_command(node), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     node.pid_path.write_text(f"{process.pid}\n")
+    _wait_for_command_line(process)
     # The process outlives this one on purpose: it is not waited for, and not reported as forgotten.
     process.returncode = 0
     return process.pid
+
+
+def _wait_for_command_line(process: subprocess.Popen[bytes]) -> None:
+    """The kernel shows a new program's command line a moment after it has begun; until then it would not be known as ours."""
+    deadline = time.monotonic() + 1.0
+    while not _command_line(process.pid) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.0005)
 
 
 def pid_of(node: NodeLayout) -> int | None:

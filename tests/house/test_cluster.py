@@ -15,7 +15,7 @@ from cluster import commands, processes
 from cluster.health import NodeView, PartitionView, QuorumView, best_view
 from cluster.layout import ClusterError, ClusterLayout, controller_port_of, load_layout, new_layout, save_layout
 from cluster.node_files import server_properties, write_node_files
-from cluster.ports import require_free
+from cluster.ports import free_range, require_free
 from cluster.processes import ProcessState, process_state, start_process
 from cluster.screen import nodes_table, partitions_report, table
 from raftkafka.broker.config_loader import load_config
@@ -30,10 +30,9 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_ports: Callable[[int], list[int]]) -> ClusterLayout:
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterLayout:
     monkeypatch.setenv("RAFTKAFKA_HOME", str(tmp_path))
-    first = next(port for port in free_ports(50) if 2048 < port < 50_000)
-    made = new_layout(name="dev", node_count=3, first_port=first)
+    made = new_layout(name="dev", node_count=3, first_port=free_range(3))
     save_layout(made)
     return made
 

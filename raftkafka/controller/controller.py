@@ -80,6 +80,7 @@ class QuorumController:
         self._appended_offset = -1
         self._sessions = BrokerSessions(settings.broker_session_timeout_ms)
         self._waiting = WaitingAnswers()
+        self._lost: dict[NodeId, int] = {}
         self._observed: list[Observed] = []
 
     @property
@@ -104,6 +105,10 @@ class QuorumController:
         self._observed.append(observed("controller-active", node=self._node_id, epoch=epoch, offset=image.offset))
         if not image.features:
             self._carry_out(_bootstrap(self._settings), now_ms)
+        lost, self._lost = self._lost, {}
+        for node_id, lost_ms in lost.items():
+            if now_ms < lost_ms + self._settings.broker_session_timeout_ms:
+                self.broker_lost(node_id, now_ms)
 
     def lost_leadership(self, now_ms: int) -> None:
         """Another node leads, or none: what is pending is dropped, whoever waits is told NOT_CONTROLLER."""
@@ -137,10 +142,15 @@ class QuorumController:
         self._sessions.suspect(node_id)
 
     def broker_lost(self, node_id: NodeId, now_ms: int) -> None:
-        """Its process is certainly gone (connection refused): everything it leads moves at once."""
-        if self._active:
-            self._carry_out(decide_fence(self._pending, node_id, self._settings, why="its process is gone"), now_ms)
-            self._release_applied(now_ms)
+        """Its process is certainly gone (connection refused): everything it leads moves at once.
+
+        What this node learns just before it becomes the active controller counts too: the lost node may have been the controller.
+        """
+        if not self._active:
+            self._lost[node_id] = now_ms
+            return
+        self._carry_out(decide_fence(self._pending, node_id, self._settings, why="its process is gone"), now_ms)
+        self._release_applied(now_ms)
 
     # --- requests
 

@@ -156,21 +156,27 @@ class _Change:
     def to_record(self, key: PartitionKey) -> PartitionChangeRecord | None:
         """What differs from the old state; rule 5."""
         old = self.old
-        removes_replica = not set(self.replicas).issuperset(old.replicas)
-        changes_leader = self.leader != old.leader or removes_replica
-        record = PartitionChangeRecord(
+        changes_leader = self.leader != old.leader or not set(self.replicas).issuperset(old.replicas)
+        changes_state = self.recovery_state != old.leader_recovery_state
+        isr, elr = _unless_equal(self.isr, old.isr), _unless_equal(self.elr, old.elr)
+        last_known_elr = _unless_equal(self.last_known_elr, old.last_known_elr)
+        replicas = _unless_equal(self.replicas, old.replicas)
+        removing, adding = _unless_equal(self.removing, old.removing_replicas), _unless_equal(self.adding, old.adding_replicas)
+        sets = (isr, elr, last_known_elr, replicas, removing, adding)
+        if not changes_leader and not changes_state and sets == (None,) * len(sets):
+            return None
+        return PartitionChangeRecord(
             topic_id=key.topic_id,
             partition=key.partition,
-            isr=_unless_equal(self.isr, old.isr),
+            isr=isr,
             leader=self.leader if changes_leader else NO_LEADER_CHANGE,
-            elr=_unless_equal(self.elr, old.elr),
-            last_known_elr=_unless_equal(self.last_known_elr, old.last_known_elr),
-            leader_recovery_state=NO_STATE_CHANGE if self.recovery_state == old.leader_recovery_state else self.recovery_state,
-            replicas=_unless_equal(self.replicas, old.replicas),
-            removing_replicas=_unless_equal(self.removing, old.removing_replicas),
-            adding_replicas=_unless_equal(self.adding, old.adding_replicas),
+            elr=elr,
+            last_known_elr=last_known_elr,
+            leader_recovery_state=self.recovery_state if changes_state else NO_STATE_CHANGE,
+            replicas=replicas,
+            removing_replicas=removing,
+            adding_replicas=adding,
         )
-        return None if record == PartitionChangeRecord(topic_id=key.topic_id, partition=key.partition) else record
 
 
 def _unless_equal(new: NodeIds, old: NodeIds) -> NodeIds | None:

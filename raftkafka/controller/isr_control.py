@@ -46,6 +46,7 @@ def decide_alter_partition(image: MetadataImage, request: AlterPartition, settin
         results.append(result)
         if change is not None:
             changes.append(change)
+    observations += _observe_isr_changes(image, changes)
     return Decision(reply=AlterPartitionReply(partitions=tuple(results)), records=changes, observed=observations)
 
 
@@ -134,7 +135,7 @@ def why_ineligible(image: MetadataImage, member: IsrMember) -> str:
     return ""
 
 
-def observe_isr_changes(image: MetadataImage, changes: list[PartitionChangeRecord]) -> list[Observed]:
+def _observe_isr_changes(image: MetadataImage, changes: list[PartitionChangeRecord]) -> list[Observed]:
     """One line per ISR that shrinks or grows."""
     lines = []
     for change in changes:

@@ -6,7 +6,7 @@ sees a fenced broker lead (rule K-registration of reference/replication-rules.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
 from raftkafka.base.observed import Observed, observed
@@ -17,11 +17,19 @@ from raftkafka.metadata.image import MetadataImage
 from raftkafka.metadata.records import NO_LEADER_CHANGE, PartitionChangeRecord
 from raftkafka.metadata.topics import PartitionRegistration, TopicImage
 
+MAX_LINES = 50
+"""How many leader changes of one decision are reported one by one."""
+
 
 def is_active(image: MetadataImage, node_id: NodeId) -> bool:
     """Registered, unfenced and not shutting down: it may lead and be in an ISR."""
     broker = image.brokers.get(node_id)
     return broker is not None and broker.is_active
+
+
+def active_brokers(image: MetadataImage) -> frozenset[NodeId]:
+    """All brokers that may lead and be in an ISR."""
+    return frozenset(node_id for node_id, broker in image.brokers.items() if broker.is_active)
 
 
 def changes_without(image: MetadataImage, settings: ControllerSettings, node_id: NodeId, *, unclean: bool) -> list[PartitionChangeRecord]:
@@ -34,7 +42,7 @@ def changes_without(image: MetadataImage, settings: ControllerSettings, node_id:
         isr = tuple(replica for replica in partition.isr if replica != node_id)
         return PartitionTarget(isr=isr, unclean_shutdown=(node_id,) if unclean else ())
 
-    return _changes(image, settings, concerns, target, may_lead=lambda replica: replica != node_id and is_active(image, replica))
+    return _changes(image, settings, concerns, target, live=active_brokers(image) - {node_id})
 
 
 def changes_with(image: MetadataImage, settings: ControllerSettings, node_id: NodeId) -> list[PartitionChangeRecord]:
@@ -43,7 +51,7 @@ def changes_with(image: MetadataImage, settings: ControllerSettings, node_id: No
     def concerns(partition: PartitionRegistration) -> bool:
         return partition.leader == NO_NODE and node_id in partition.replicas
 
-    return _changes(image, settings, concerns, _no_target, may_lead=lambda replica: replica == node_id or is_active(image, replica))
+    return _changes(image, settings, concerns, _no_target, live=active_brokers(image) | {node_id})
 
 
 def changes_of_policy(image: MetadataImage, settings: ControllerSettings, topics: Iterable[TopicImage]) -> list[PartitionChangeRecord]:
@@ -53,7 +61,7 @@ def changes_of_policy(image: MetadataImage, settings: ControllerSettings, topics
     def concerns(partition: PartitionRegistration) -> bool:
         return partition.leader == NO_NODE or bool(partition.elr)
 
-    return _changes(image, settings, concerns, _no_target, may_lead=lambda replica: is_active(image, replica), topics=topics)
+    return _changes(image, settings, concerns, _no_target, live=active_brokers(image), topics=topics)
 
 
 def _no_target(partition: PartitionRegistration) -> PartitionTarget:
@@ -66,7 +74,7 @@ def _changes(
     concerns: Callable[[PartitionRegistration], bool],
     target: Callable[[PartitionRegistration], PartitionTarget],
     *,
-    may_lead: Callable[[NodeId], bool],
+    live: frozenset[NodeId],
     topics: Iterable[TopicImage] | None = None,
 ) -> list[PartitionChangeRecord]:
     policy = TopicPolicy(image, settings)
@@ -81,26 +89,26 @@ def _changes(
                 target(partition),
                 min_isr=policy.min_isr(topic.name, len(partition.replicas)),
                 election=Election.UNCLEAN if policy.unclean_election(topic.name) else Election.ONLINE,
-                may_lead=may_lead,
+                may_lead=live.__contains__,
             )
             if change is not None:
                 changes.append(change)
     return changes
 
 
-def observe_changes(image: MetadataImage, changes: Iterable[PartitionChangeRecord]) -> Iterator[Observed]:
-    """One line per partition whose leader changes."""
-    for change in changes:
-        if change.leader != NO_LEADER_CHANGE:
-            topic = image.topics.by_id[change.topic_id]
-            old = topic.partitions[change.partition]
-            kind = "leader-elected" if change.leader != NO_NODE else "partition-offline"
-            isr = old.isr if change.isr is None else change.isr
-            yield observed(
-                kind,
-                partition=f"{topic.name}-{change.partition}",
-                leader=change.leader,
-                old_leader=old.leader,
-                leader_epoch=old.leader_epoch + 1,
-                isr=list(isr),
-            )
+def observe_changes(image: MetadataImage, changes: Sequence[PartitionChangeRecord]) -> Iterator[Observed]:
+    """One line per partition whose leader changes; beyond `MAX_LINES` only how many more there are."""
+    elected = [change for change in changes if change.leader != NO_LEADER_CHANGE]
+    for change in elected[:MAX_LINES]:
+        topic = image.topics.by_id[change.topic_id]
+        old = topic.partitions[change.partition]
+        yield observed(
+            "leader-elected" if change.leader != NO_NODE else "partition-offline",
+            partition=f"{topic.name}-{change.partition}",
+            leader=change.leader,
+            old_leader=old.leader,
+            leader_epoch=old.leader_epoch + 1,
+            isr=list(old.isr if change.isr is None else change.isr),
+        )
+    if len(elected) > MAX_LINES:
+        yield observed("more-leaders-changed", count=len(elected) - MAX_LINES)

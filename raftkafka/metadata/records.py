@@ -10,7 +10,8 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -170,6 +171,7 @@ _TYPES: dict[int, type[Any]] = {
 }
 _NUMBERS = {cls: number for number, cls in _TYPES.items()}
 _FIELDS = {cls: tuple(attribute.name for attribute in attrs.fields(cls)) for cls in _NUMBERS}
+_VALUES: dict[type[Any], Callable[[Any], tuple[Any, ...]]] = {cls: attrgetter(*names) for cls, names in _FIELDS.items() if len(names) > 1}
 
 
 def encode(record: Record) -> bytes:
@@ -197,6 +199,9 @@ def decode_batch(data: Buffer) -> list[Record]:
 
 def _to_list(record: Record) -> list[Any]:
     cls = type(record)
+    values = _VALUES.get(cls)
+    if values is not None:  # the fast way for all but the smallest records
+        return [_NUMBERS[cls], _VERSION, *values(record)]
     return [_NUMBERS[cls], _VERSION, *(getattr(record, name) for name in _FIELDS[cls])]
 
 

@@ -3,7 +3,7 @@
 Invariants
 - A partition is in at most one fetcher (D13), that of its leader in the newest metadata.
 - Usually one request is in flight on a link. A second one is sent when a partition joins while the first waits at the leader, who then
-  answers the first at once: a failover does not wait for a long poll to end.
+  answers the first at once: a failover does not wait for a long poll to end. (The request that opens a session does not wait at all.)
 - An answer is used for a partition only if it is to the last request that named it, or to a later one, and the log still ends where that
   asked from: never the answer of an older leader epoch (KIP-320).
 - After an answer the next request leaves in the same step: the leader learns at once what was appended.
@@ -63,6 +63,7 @@ class LeaderFetcher:
         "_response_deadline_ms",
         "_session_epoch",
         "_session_id",
+        "_sessions_refused",
         "_settings",
         "_urgent",
         "leader_id",
@@ -88,6 +89,7 @@ class LeaderFetcher:
         self._response_deadline_ms = FAR_FUTURE_MS
         self._session_id = NO_SESSION
         self._session_epoch = INITIAL_EPOCH
+        self._sessions_refused = False
         self._urgent = False
 
     def add(self, partition: Partition) -> None:
@@ -114,6 +116,7 @@ class LeaderFetcher:
     def link_opened(self, now_ms: int) -> None:
         self._link_open = True
         self._link_wanted = True
+        self._sessions_refused = False
         self._backoff_ms = FIRST_BACKOFF_MS
         self._reset_session()
         self.send(now_ms)
@@ -171,7 +174,7 @@ class LeaderFetcher:
         request = FetchRequestData(
             partitions=partitions,
             forgotten=list(forgotten),
-            max_wait_ms=settings.fetch_wait_max_ms,
+            max_wait_ms=0 if self._session_id == NO_SESSION and not self._sessions_refused else settings.fetch_wait_max_ms,
             min_bytes=settings.fetch_min_bytes,
             max_bytes=settings.fetch_response_max_bytes,
             replica_id=self._replicas.node_id,
@@ -227,6 +230,7 @@ class LeaderFetcher:
                     self._apply(result, number, now_ms)
                 if self._session_id == NO_SESSION:
                     self._reset_session()  # the leader keeps no session for us: every request names all
+                    self._sessions_refused = True
         self.send(now_ms)
 
     def _session_refused(self, error_code: int, now_ms: int) -> None:

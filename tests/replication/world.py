@@ -227,9 +227,7 @@ class World:
         self.decide(record)
 
     def fence(self, node_id: int, *, fenced: bool = True) -> None:
-        self.decide(
-            BrokerRegistrationChangeRecord(node_id=NodeId(node_id), broker_epoch=self.nodes[node_id].broker_epoch, fenced=fenced)
-        )
+        self.decide(BrokerRegistrationChangeRecord(node_id=NodeId(node_id), broker_epoch=self.nodes[node_id].broker_epoch, fenced=fenced))
 
     def seed(self, node_id: int, *epochs: tuple[int, str], start_offset: int = 0, key: PartitionKey = KEY) -> None:
         """Gives a node a log from before: (leader epoch, one letter for each record), each record a batch of its own."""
@@ -247,9 +245,7 @@ class World:
         in_sync = tuple(NodeId(node_id) for node_id in isr) or ids
         records: list[Record] = [TopicRecord(name=topic, topic_id=key.topic_id)] if key.topic_id not in self.image.topics.by_id else []
         records.append(
-            PartitionRecord(
-                topic_id=key.topic_id, partition=key.partition, replicas=ids, isr=in_sync, leader=ids[0], leader_epoch=epoch
-            )
+            PartitionRecord(topic_id=key.topic_id, partition=key.partition, replicas=ids, isr=in_sync, leader=ids[0], leader_epoch=epoch)
         )
         self.decide(*records)
 
@@ -261,9 +257,7 @@ class World:
         self.decide(PartitionChangeRecord(topic_id=key.topic_id, partition=key.partition, leader=NodeId(leader), isr=in_sync))
 
     def change_isr(self, *isr: int, key: PartitionKey = KEY) -> None:
-        self.decide(
-            PartitionChangeRecord(topic_id=key.topic_id, partition=key.partition, isr=tuple(NodeId(node_id) for node_id in isr))
-        )
+        self.decide(PartitionChangeRecord(topic_id=key.topic_id, partition=key.partition, isr=tuple(NodeId(node_id) for node_id in isr)))
 
     def isr(self, key: PartitionKey = KEY) -> tuple[int, ...]:
         """The ISR that the controller has committed."""
@@ -404,7 +398,9 @@ class World:
 
     def _alter(self, node: Node, key: PartitionKey, new_isr: object, leader_epoch: int, partition_epoch: int) -> AlterPartitionResult:
         registration = self.image.partition(key)
-        assert registration is not None and isinstance(new_isr, tuple)
+        assert isinstance(new_isr, tuple)
+        if registration is None:
+            return AlterPartitionResult(topic_id=key.topic_id, partition=key.partition, error=ErrorCode.UNKNOWN_TOPIC_ID)
         error = ErrorCode.NONE
         if leader_epoch != registration.leader_epoch or registration.leader != node.node_id:
             error = ErrorCode.FENCED_LEADER_EPOCH

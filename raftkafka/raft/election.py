@@ -152,10 +152,15 @@ def _answer_pre_vote(state: RaftState, source: NodeId, request: VoteRequest, ref
     elif refusal is None and isinstance(role, Prospective) and _goes_first(state, source, request):
         state.observe("stepped-back", epoch=state.epoch, for_node=source)
         state.role = Unattached(deadline_ms=now_ms + state.round_timeout_ms())
-    elif isinstance(role, Unattached) and _log(request) < (state.log.last_epoch, state.log.end_offset):
-        role.deadline_ms = min(
-            role.deadline_ms, now_ms + state.rng.randint(state.config.first_election_min_ms, state.config.first_election_max_ms)
-        )
+    elif (
+        not isinstance(role, Leader)
+        and not state.follows_live_leader(now_ms)
+        and _log(request) < (state.log.last_epoch, state.log.end_offset)
+    ):
+        soon_ms = state.rng.randint(state.config.first_election_min_ms, state.config.first_election_max_ms)
+        role.deadline_ms = min(role.deadline_ms, now_ms + soon_ms)
+    elif isinstance(role, Leader) and source in role.replicas:
+        role.replicas[source].heartbeat_due = True
     _answer(state, source, request, refusal)
 
 

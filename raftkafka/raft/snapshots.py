@@ -6,9 +6,9 @@ Rules and sources
 - KIP-630: a snapshot is named by (end offset, epoch); log start > 0 means that there is one which ends exactly there.
 - A leader never loads a snapshot, and a snapshot is never older than what was already handed to the owner.
 
-A transfer is stop-and-wait: one chunk, its answer, the next. A lost chunk or answer is sent again with the next heartbeat, and an answer that
-asks for the chunk under way sends nothing: otherwise each repetition would be repeated to the end of the transfer (RFC 1123, 4.2.3.1: the
-Sorcerer's Apprentice).
+A transfer is stop-and-wait: one chunk, its answer, the next. A lost chunk or answer is sent again with the next heartbeat, and an answer
+that asks for the chunk under way sends nothing: otherwise each repetition would be repeated to the end of the transfer (RFC 1123, 4.2.3.1:
+the Sorcerer's Apprentice).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The invariants of Raft, checked after every event of the simulation. Names are those of the project's rule book (Q1, Q2 ...).
 
-They look at the nodes from outside: at what was sent, reported as committed, and stable; each is stated over all nodes and all time, crashes included.
+They look at the nodes from outside: at what was sent, reported as committed, and stable; each is stated over all nodes and all time,
+crashes included.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ class Invariants:
         self._high_watermarks[node.node_id] = state.high_watermark
         require(state.log.start_offset <= state.high_watermark, "Q9: the log starts above the high watermark")
         if state.log.start_offset > 0:
-            require(state.snapshot is not None and state.snapshot.end_offset == state.log.start_offset, "Q9: no snapshot at the log's start")
+            require(
+                state.snapshot is not None and state.snapshot.end_offset == state.log.start_offset, "Q9: no snapshot at the log's start"
+            )
         if isinstance(state.role, Leader) and state.high_watermark > before:
             require(state.high_watermark > state.role.start_offset, "Q12: a leader committed below its own epoch's start")
         self._check_log(node)
@@ -118,5 +121,7 @@ class Invariants:
     def _check_entries(self, entries: tuple[Entry, ...], previous_epoch: int) -> None:
         for entry in entries:
             known, known_previous = self._entries.setdefault((entry.offset, entry.epoch), (entry, previous_epoch))
-            require(known == entry and known_previous == previous_epoch, f"Q2: two logs differ at offset {entry.offset} of epoch {entry.epoch}")
+            require(
+                known == entry and known_previous == previous_epoch, f"Q2: two logs differ at offset {entry.offset} of epoch {entry.epoch}"
+            )
             previous_epoch = entry.epoch

@@ -1,7 +1,8 @@
-"""Raft alone in virtual time: some nodes, a network that loses, repeats, reorders and cuts, disks that forget, and proposals. One seed decides all.
+"""Raft alone in virtual time: some nodes, a network that loses, repeats, reorders and cuts, disks that forget, and proposals. One seed
+decides all.
 
-A run has two phases: in the first everything may fail; then all is healed and the cluster must make progress (liveness). The invariants are checked
-after every event. `python -m tests.raft.simulation SEED [COUNT]` prints the trace of a seed, or runs many.
+A run has two phases: in the first everything may fail; then all is healed and the cluster must make progress (liveness). The invariants are
+checked after every event. `python -m tests.raft.simulation SEED [COUNT]` prints the trace of a seed, or runs many.
 """
 
 from __future__ import annotations

@@ -80,6 +80,10 @@ class ControlLinks:
         """Whether a link belongs here."""
         return link_id.startswith((LINK_PREFIX, PROBE_PREFIX))
 
+    def node_of(self, link_id: LinkId) -> NodeId:
+        """The node at the other end of a link of this kind."""
+        return NodeId(int(link_id.rpartition("/")[2]))
+
     def start(self) -> None:
         """Dials every other voter."""
         for link in self._links.values():
@@ -110,7 +114,7 @@ class ControlLinks:
         """A link ended or could not be opened; the node whose open link it was, if it was open."""
         if link_id.startswith(PROBE_PREFIX):
             if refused:
-                self._gone(NodeId(int(link_id.removeprefix(PROBE_PREFIX))))
+                self._gone(self.node_of(link_id))
             return None
         node_id = self._by_link_id[link_id]
         link = self._links[node_id]

@@ -76,6 +76,7 @@ class MetadataFlow:
         """`delta` is None when a snapshot replaced the image: then everything may have changed."""
         before = self._parts.services.image
         self._parts.services.image = image
+        self._parts.services.suspects.image_changed(image)
         if self._active and self._parts.controller is not None:
             self._parts.controller.committed(image, image.offset, now_ms)
         if self._publishing:

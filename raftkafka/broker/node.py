@@ -117,6 +117,7 @@ class BrokerNode:
         if self._parts.links.owns(link_id):
             self._parts.links.link_opened(link_id)
             self._parts.channel.connection_opened()
+            self._parts.services.suspects.cleared(self._parts.links.node_of(link_id))
         else:
             self._replication.link_opened(link_id, now_ms)
 
@@ -157,6 +158,7 @@ class BrokerNode:
         parts.raft.tick(now_ms)
         parts.links.tick(now_ms)
         parts.channel.tick(now_ms)
+        parts.services.suspects.tick(now_ms)
         if parts.controller is not None:
             parts.controller.tick(now_ms)
         if parts.lifecycle is not None:
@@ -173,6 +175,7 @@ class BrokerNode:
             parts.raft.next_deadline_ms(),
             parts.links.next_deadline_ms(),
             parts.channel.next_deadline_ms(),
+            parts.services.suspects.next_deadline_ms(),
             parts.logs.next_deadline_ms(),
             parts.replicas.next_deadline_ms(),
             parts.groups.next_deadline_ms(),
@@ -320,6 +323,7 @@ class BrokerNode:
         return self._parts.links.send(to, message, correlation_id)
 
     def _connection_lost(self, node_id: NodeId, now_ms: int) -> None:
+        self._parts.services.suspects.suspect(node_id, now_ms)
         self._parts.channel.connection_lost(node_id, now_ms)
         if self._parts.controller is not None:
             self._parts.controller.broker_disconnected(node_id, now_ms)

@@ -22,6 +22,7 @@ from raftkafka.broker.lifecycle import BrokerLifecycle, LifecycleSettings
 from raftkafka.broker.producer_ids import ProducerIds
 from raftkafka.broker.router import Router
 from raftkafka.broker.services import Services
+from raftkafka.broker.suspects import Suspects
 from raftkafka.controller.controller import QuorumController
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.group.coordinator import GroupCoordinator
@@ -134,6 +135,7 @@ def assemble(*, config: BrokerConfig, disk: Disk, rng: random.Random, meta: Meta
         groups=groups,
         channel=channel,
         producer_ids=ProducerIds(channel, node_id=config.node_id, broker_epoch=broker_epoch),
+        suspects=Suspects(),
         close_connection=lambda connection, reason: ports.emit(CloseConnection(connection, reason)),
     )
     if config.is_broker:

@@ -11,6 +11,7 @@ from raftkafka.broker.channel import ControllerChannel
 from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.connection import Connection
 from raftkafka.broker.producer_ids import ProducerIds
+from raftkafka.broker.suspects import Suspects
 from raftkafka.group.coordinator import GroupCoordinator
 from raftkafka.metadata.brokers import BrokerRegistration
 from raftkafka.metadata.image import MetadataImage
@@ -31,6 +32,7 @@ class Services:
     groups: GroupCoordinator
     channel: ControllerChannel
     producer_ids: ProducerIds
+    suspects: Suspects
     close_connection: Callable[[Connection, str], None]
 
     def alive_brokers(self) -> list[BrokerRegistration]:

@@ -3,6 +3,7 @@
 - Version 0: an empty list asks for all topics; from version 1 null asks for all and an empty list for none.
 - Topics can be asked for by id only from version 12; versions 10 and 11 carry an id that must be null (KAFKA-10774).
 - An unknown topic is created when `auto.create.topics.enable` and the client allow it; the answer waits until the topic is usable.
+- An answer that would name a leader whose connection to this broker has just ended waits a moment for the election (`broker.suspects`).
 - A partition without a leader carries LEADER_NOT_AVAILABLE, one whose leader lacks this listener LISTENER_NOT_FOUND.
 
 Not implemented: authorized operations (no authorizer yet; the fields keep their "not requested" value).
@@ -11,7 +12,7 @@ Not implemented: authorized operations (no authorizer yet; the fields keep their
 from __future__ import annotations
 
 from raftkafka.base.errors import ApiError, ErrorCode
-from raftkafka.base.ids import NO_NODE, NO_TOPIC_ID, TopicId
+from raftkafka.base.ids import NO_NODE, NO_TOPIC_ID, NodeId, TopicId
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.handlers.responder import Respond
 from raftkafka.broker.services import Services, listener_address
@@ -32,8 +33,15 @@ API_KEY = 3
 def handle(services: Services, request: MetadataRequest, context: RequestContext, respond: Respond) -> None:
     """Answers at once, or after the topics that had to be created exist."""
     missing = _topics_to_create(services, request, context)
-    if not missing:
+
+    def answer() -> None:
         respond(_describe(services, request, context, {}))
+
+    if not missing:
+        if request.topics and len(services.image.brokers) > 1:
+            services.suspects.hold(lambda: _leaders(services, request), answer, context.now_ms)
+        else:
+            answer()
         return
 
     def created(errors: dict[str, ApiError]) -> None:
@@ -50,6 +58,13 @@ def refuse(request: MetadataRequest, error: ApiError, version: int) -> MetadataR
         if topic.name is not None or version >= 12
     ]
     return MetadataResponse(topics=topics, error_code=error.code)
+
+
+def _leaders(services: Services, request: MetadataRequest) -> set[NodeId]:
+    """The leaders that the answer to a request for certain topics would name."""
+    topics = services.image.topics
+    asked = [topics.by_name.get(topic.name) if topic.name else topics.by_id.get(TopicId(topic.topic_id)) for topic in request.topics or []]
+    return {partition.leader for topic in asked if topic is not None for partition in topic.partitions.values()}
 
 
 def _topics_to_create(services: Services, request: MetadataRequest, context: RequestContext) -> list[str]:

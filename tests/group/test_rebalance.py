@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import attrs
 import pytest
 
 from raftkafka.base.errors import ApiError, ErrorCode
@@ -366,3 +367,99 @@ def test_connect_workers_keep_their_opaque_protocol() -> None:
     world.advance(0)
     assert (join.value.protocol_type, join.value.protocol_name) == ("connect", "sessioned")
     assert join.value.members[0].metadata == b"\x00\x03opaque"
+
+
+def test_member_that_waits_in_a_join_or_a_sync_needs_no_heartbeats() -> None:
+    world = World()
+    first, second = world.stable(2, session_ms=6_000)
+    waiting = world.join(first, session_ms=6_000)
+    for _ in range(3):
+        world.advance(5_000)
+        world.heartbeat(second, 1)
+    assert not waiting, "it is still in, and waits for the other"
+    assert world.join(second, session_ms=6_000).value.generation_id == 2
+    assert len(waiting.value.members) == 2
+
+
+def half_synced(world: World) -> tuple[str, str]:
+    """A leader with a long session that has not synced, and a follower that has waited for it for longer than its own session."""
+    leader, follower = world.new_id(), world.new_id()
+    world.join(leader, session_ms=600_000), world.join(follower, session_ms=6_000)
+    world.advance(0)
+    world.sync(follower, 1)
+    world.advance(7_000)
+    return leader, follower
+
+
+def test_session_begins_again_when_the_assignment_is_handed_out() -> None:
+    world = World()
+    leader, _ = half_synced(world)
+    world.sync(leader, 1, {leader: b"A"})
+    world.advance(5_999)
+    assert state(world) == "Stable"
+    world.advance(1)
+    assert state(world) == "PreparingRebalance"
+
+
+def test_session_begins_again_when_the_assignment_fails() -> None:
+    world = World()
+    leader, _ = half_synced(world)
+    new = world.new_id(session_ms=600_000)
+    joins = [world.join(new, session_ms=600_000), world.join(leader, session_ms=600_000)]
+    world.advance(5_999)
+    assert not joins[0]
+    world.advance(1)
+    assert joins[0].value.generation_id == joins[1].value.generation_id == 2
+
+
+def test_new_coordinator_gives_every_member_a_whole_session() -> None:
+    """C2 and the failover: the generation goes on, and who does not find the new coordinator expires."""
+    world = World()
+    first, second = world.stable(2)
+    world.advance(9_000)
+    world.fail_over()
+    world.advance(9_000)
+    assert world.heartbeat(first, 1) == ErrorCode.NONE
+    assert world.sync(first, 1).value.assignment == first.encode()
+    world.advance(1_000)
+    assert world.heartbeat(second, 1) == ErrorCode.UNKNOWN_MEMBER_ID
+    assert world.heartbeat(first, 1) == ErrorCode.REBALANCE_IN_PROGRESS
+
+
+def test_generation_whose_assignment_was_not_committed_is_unknown_to_the_next_coordinator() -> None:
+    log = FakeLog()
+    world = World(log=log)
+    (first,) = world.stable()
+    log.commits_at_once = False
+    rejoin = world.join(first)
+    assert rejoin.value.generation_id == 2
+    answer = world.sync(first, 2, {first: b"new"})
+    log.lose_uncommitted(0)
+    world.fail_over()
+    assert answer.value.error_code == ErrorCode.NOT_COORDINATOR
+    assert world.heartbeat(first, 2) == ErrorCode.ILLEGAL_GENERATION
+    assert world.heartbeat(first, 1) == ErrorCode.NONE
+
+
+def test_everyone_who_is_parked_is_told_when_the_coordinator_moves() -> None:
+    world = World()
+    first, _ = world.stable(2)
+    joining = world.join(first)
+    world.coordinator.resigned(0, *world.time)
+    assert joining.value.error_code == ErrorCode.NOT_COORDINATOR
+    assert world.join().value.error_code == ErrorCode.NOT_COORDINATOR
+    assert world.heartbeat(first, 1) == ErrorCode.NOT_COORDINATOR
+
+
+def test_there_is_no_coordinator_without_an_offsets_topic() -> None:
+    world = World()
+    world.topics.counts["__consumer_offsets"] = 0
+    assert world.join().value.error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
+
+
+def test_freshly_loaded_group_that_is_too_large_rebalances() -> None:
+    world = World()
+    world.stable(3)
+    world.settings = attrs.evolve(world.settings, max_size=2)
+    world.fail_over()
+    assert state(world) == "PreparingRebalance"

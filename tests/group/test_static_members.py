@@ -165,3 +165,16 @@ def test_replacement_joins_the_rebalance_that_begins_before_it_is_committed() ->
     other = world.join(instance="two", protocols={"sticky": b"", "range": subscription("orders")})
     assert new.value.generation_id == other.value.generation_id == 2
     world.commit()
+
+
+def test_replacement_waits_in_the_rebalance_that_began_before_it_is_committed() -> None:
+    log = FakeLog()
+    world = World(log=log)
+    members = stable_static(world, "one", "two")
+    log.commits_at_once = False
+    new = world.join(instance="one")
+    world.join(instance="three")
+    world.commit()
+    assert not new
+    assert world.join(members["two"], instance="two").value.generation_id == 2
+    assert new.value.generation_id == 2

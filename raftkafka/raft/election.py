@@ -143,8 +143,8 @@ def on_vote_request(state: RaftState, source: NodeId, request: VoteRequest, now_
 
 
 def _answer_pre_vote(state: RaftState, source: NodeId, request: VoteRequest, refusal: str | None, now_ms: int) -> None:
-    """The answer changes nothing but this node's own patience: it lets a promising asker go first, and goes soon itself when its log is
-    better.
+    """The answer changes nothing but this node's own patience: it lets a promising asker go first, goes soon itself when its log is
+    better, and shows itself when it leads.
     """
     role = state.role
     if refusal is None and isinstance(role, Unattached):
@@ -152,11 +152,7 @@ def _answer_pre_vote(state: RaftState, source: NodeId, request: VoteRequest, ref
     elif refusal is None and isinstance(role, Prospective) and _goes_first(state, source, request):
         state.observe("stepped-back", epoch=state.epoch, for_node=source)
         state.role = Unattached(deadline_ms=now_ms + state.round_timeout_ms())
-    elif (
-        not isinstance(role, Leader)
-        and not state.follows_live_leader(now_ms)
-        and _log(request) < (state.log.last_epoch, state.log.end_offset)
-    ):
+    elif not isinstance(role, Leader) and not state.follows_live_leader(now_ms) and _log(request) < _own_log(state):
         soon_ms = state.rng.randint(state.config.first_election_min_ms, state.config.first_election_max_ms)
         role.deadline_ms = min(role.deadline_ms, now_ms + soon_ms)
     elif isinstance(role, Leader) and source in role.replicas:
@@ -185,11 +181,13 @@ def _refusal(state: RaftState, source: NodeId, request: VoteRequest, now_ms: int
     rules = state.config
     if source not in state.voters:
         return "it is no voter"
+    if not state.is_voter:
+        return "this node has no vote"
     if request.epoch < state.epoch:
         return f"its epoch is below {state.epoch}"
     if not request.transfer and state.follows_live_leader(now_ms):
         return "a leader is alive"
-    if rules.applies(Rule.VOTE_ONLY_FOR_UP_TO_DATE_LOGS) and _log(request) < (state.log.last_epoch, state.log.end_offset):
+    if rules.applies(Rule.VOTE_ONLY_FOR_UP_TO_DATE_LOGS) and _log(request) < _own_log(state):
         return f"this log goes further, to {state.log.end_offset} in epoch {state.log.last_epoch}"
     if request.pre_vote or request.epoch > state.epoch or not rules.applies(Rule.VOTE_ONCE_PER_EPOCH):
         return None
@@ -204,9 +202,13 @@ def _log(request: VoteRequest) -> tuple[int, int]:
     return (request.last_epoch, request.end_offset)
 
 
+def _own_log(state: RaftState) -> tuple[int, int]:
+    return (state.log.last_epoch, state.log.end_offset)
+
+
 def _goes_first(state: RaftState, source: NodeId, request: VoteRequest) -> bool:
     """Of two nodes that ask at the same time: the better log, then the lower id."""
-    return (*_log(request), -source) > (state.log.last_epoch, state.log.end_offset, -state.node_id)
+    return (*_log(request), -source) > (*_own_log(state), -state.node_id)
 
 
 def _deadline_after_losing_epoch(state: RaftState, now_ms: int) -> int:

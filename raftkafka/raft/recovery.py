@@ -86,6 +86,7 @@ def _begin_segment(log: RecoveredLog, file: SegmentFile) -> None:
     """A segment supersedes what the ones before it hold from its base offset on, a break included."""
     if log.broken is not None and file.base_offset <= log.broken.offset:
         log.broken = None
+    log.segments = [(earlier, min(end_offset, file.base_offset)) for earlier, end_offset in log.segments]
     if file.base_offset < log.end_offset:
         del log.entries[max(0, file.base_offset - log.start_offset) :]
     if file.base_offset > log.end_offset:

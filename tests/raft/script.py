@@ -114,6 +114,11 @@ class Stage:
         actor.disk.flip_bit(f"raft/{name}", int(position) % size)
         self.out.append(f"{node}   a bit of the file {prefix} flips")
 
+    def do_wipe(self, node: str) -> None:
+        """The disk is replaced by an empty one."""
+        self._actor(node).disk = SimDisk()
+        self.out.append(f"{node}   has an empty disk")
+
     def do_isolate(self, *nodes: str) -> None:
         for node in nodes:
             self.isolated[NodeId(int(node))] = None

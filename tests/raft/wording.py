@@ -50,8 +50,8 @@ def words_of_message(message: RaftMessage) -> str:
         case ObserveRequest():
             return f"I observe, my log ends at {message.end_offset}"
         case SnapshotRequest():
-            end = message.position + len(message.data)
-            return f"snapshot at {message.end_offset} (epoch {message.snapshot_epoch}), bytes {message.position} to {end} of {message.size_bytes}"
+            part = f"bytes {message.position} to {message.position + len(message.data)} of {message.size_bytes}"
+            return f"snapshot at {message.end_offset} (epoch {message.snapshot_epoch}), {part}"
         case SnapshotResponse():
             return f"of the snapshot at {message.end_offset} I have {message.next_position} bytes"
         case TimeoutNow():

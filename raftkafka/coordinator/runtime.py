@@ -1,7 +1,8 @@
 """Runs one replicated state machine (a *shard*) per partition of a coordinator's topic.
 
-The life of a shard: `elected` opens it and replays the log (a client is told COORDINATOR_LOAD_IN_PROGRESS meanwhile), then it is active,
-`resigned` ends it and answers everything that still waits with NOT_COORDINATOR. Its next term begins again from the log.
+The life of a shard: `elected` opens it, replays the log and waits until the high watermark has reached the end of what was replayed (a
+client is told COORDINATOR_LOAD_IN_PROGRESS meanwhile), then it is active, `resigned` ends it and answers everything that still waits with
+NOT_COORDINATOR. Its next term begins again from the log.
 
 Invariants
 - A shard's replicated state is changed only by `replay`, in the order of the log, once for each record; while active at the moment of
@@ -10,9 +11,12 @@ Invariants
   record, or with an `ApiError` when the shard resigns or the commit takes longer than `commit_timeout_ms` (the record may then still
   become committed: the client's answer is indefinite, as in Kafka).
 - An append that the log refuses has changed nothing.
+- An active shard knows everything that an earlier leader has acknowledged, as committed: a new leader's high watermark may lag behind what
+  clients have been told, so it answers nobody before it has caught up.
+- The topic is compacted: a state depends on the last record of each key only.
 
-Sources: KIP-848 (the coordinator runtime), Kafka's `CoordinatorRuntime`. Differences: a shard decides against its pending state, and a
-failed commit never rolls back in place, because a log is only ever cut after its leader has resigned.
+Sources: KIP-848 (the coordinator runtime), Kafka's `CoordinatorRuntime`. Differences: a shard decides against its pending state; a failed
+commit never rolls back in place, because a log is only ever cut after its leader has resigned; Kafka serves while its high watermark lags.
 """
 
 from __future__ import annotations
@@ -116,6 +120,7 @@ class _Waiting:
 
 class _Phase(enum.Enum):
     LOADING = "loading"
+    REPLAYED = "replayed"
     ACTIVE = "active"
     FAILED = "failed"
 
@@ -123,11 +128,11 @@ class _Phase(enum.Enum):
 class _Term(Generic[S]):
     """One term of leadership over one partition."""
 
-    def __init__(self, handle: ShardHandle, shard: S, next_offset: int) -> None:
+    def __init__(self, handle: ShardHandle, shard: S) -> None:
         self.handle = handle
         self.shard = shard
         self.phase = _Phase.LOADING
-        self.next_offset = next_offset
+        self.next_offset = 0
         self.record_count = 0
 
 
@@ -150,8 +155,12 @@ class CoordinatorRuntime(Generic[S]):
             term.handle.leader_epoch = leader_epoch
             return
         handle = ShardHandle(self, partition, leader_epoch)
-        term = _Term(handle, self._open_shard(handle), self._log.start_offset(partition))
-        self._terms[partition] = term
+        term = self._terms[partition] = _Term(handle, self._open_shard(handle))
+        try:
+            term.next_offset = self._log.start_offset(partition)
+        except (ApiError, DiskError) as error:
+            self._fail(term, error)
+            return
         self._load_chunk(term, instant)
 
     def resigned(self, partition: int, instant: Instant) -> None:
@@ -171,7 +180,7 @@ class CoordinatorRuntime(Generic[S]):
         term = self._terms.get(partition)
         if term is None or term.phase is _Phase.FAILED:
             raise ApiError(ErrorCode.NOT_COORDINATOR)
-        if term.phase is _Phase.LOADING:
+        if term.phase is not _Phase.ACTIVE:
             raise ApiError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         return term.shard
 
@@ -182,8 +191,12 @@ class CoordinatorRuntime(Generic[S]):
     def high_watermark_advanced(self, partition: int, high_watermark: int, instant: Instant) -> None:
         """Completes what waited for it."""
         term = self._terms.get(partition)
-        if term is not None and term.phase is _Phase.ACTIVE:
+        if term is None:
+            return
+        if term.phase is _Phase.ACTIVE:
             self._advance(term, high_watermark, instant)
+        elif term.phase is _Phase.REPLAYED:
+            self._activate_if_committed(term, high_watermark, instant)
 
     def tick(self, instant: Instant) -> None:
         """Goes on loading, gives up commits that take too long, and runs the shards' timers."""
@@ -255,34 +268,52 @@ class CoordinatorRuntime(Generic[S]):
             self._deadlines.popleft()
 
     def _load_chunk(self, term: _Term[S], instant: Instant) -> None:
-        """Replays the next part of the log; at its end the shard becomes active."""
+        """Replays the next part of the log."""
         partition = term.handle.partition
         budget_bytes = LOAD_CHUNK_BYTES
         try:
             while budget_bytes > 0:
                 data = self._log.read(partition, term.next_offset, budget_bytes)
                 if not data:
-                    self._activate(term, instant)
+                    self._replayed(term, instant)
                     return
                 budget_bytes -= len(data)
                 records, end_offset = decode_batches(data)
-                for record in records:
-                    if record.offset >= term.next_offset:
-                        term.shard.replay(record)
-                        term.record_count += 1
-                term.next_offset = end_offset
+                for record in _latest(records):
+                    term.shard.replay(record)
                 term.shard.committed(self._log.high_watermark(partition))
+                term.record_count += len(records)
+                term.next_offset = end_offset
         except (ApiError, CorruptRecord, DiskError) as error:
-            term.phase = _Phase.FAILED
-            self.report(observed("coordinator-load-failed", partition=partition, offset=term.next_offset, error=str(error)))
+            self._fail(term, error)
             return
         self.wake_at(instant.now_ms)
 
-    def _activate(self, term: _Term[S], instant: Instant) -> None:
+    def _replayed(self, term: _Term[S], instant: Instant) -> None:
+        """The whole log is replayed: the shard becomes active now, or when the high watermark has got as far."""
+        term.handle.end_offset = term.next_offset
+        term.phase = _Phase.REPLAYED
+        self._activate_if_committed(term, self._log.high_watermark(term.handle.partition), instant)
+
+    def _fail(self, term: _Term[S], error: Exception) -> None:
+        term.phase = _Phase.FAILED
+        self.report(observed("coordinator-load-failed", partition=term.handle.partition, offset=term.next_offset, error=str(error)))
+
+    def _activate_if_committed(self, term: _Term[S], high_watermark: int, instant: Instant) -> None:
         handle = term.handle
-        handle.end_offset = term.next_offset
+        if high_watermark < handle.end_offset:
+            return
         term.phase = _Phase.ACTIVE
-        self._advance(term, self._log.high_watermark(handle.partition), instant)
+        term.shard.committed(high_watermark)
         term.shard.loaded(instant)
         self.wake_at(handle.timers.next_deadline_ms())
         self.report(observed("coordinator-loaded", partition=handle.partition, leader_epoch=handle.leader_epoch, records=term.record_count))
+
+
+def _latest(records: Sequence[LogRecord]) -> Iterable[LogRecord]:
+    """The last record of each key, in order: the topic is a compacted one, where the earlier ones mean nothing."""
+    latest: dict[bytes, LogRecord] = {}
+    for record in records:
+        latest.pop(record.key, None)
+        latest[record.key] = record
+    return latest.values()

@@ -95,7 +95,7 @@ def delete_offsets(
     def committed(error: ApiError | None, _: Instant) -> None:
         done(response if error is None else OffsetDeleteResponse(error_code=client_error(error)))
 
-    table.append(_tombstones(request.group_id, removed), committed, instant)
+    table.write_tombstones(_tombstones(request.group_id, removed), committed, instant)
 
 
 def _offset_deletion_error(group: ClassicGroup, partition: TopicPartition, topics: TopicResolver) -> ErrorCode:

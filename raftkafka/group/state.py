@@ -5,8 +5,8 @@ Invariants
   from the log are the same function of the log (rule T11).
 - `offset` and `offsets` answer the latest state, also what is not committed yet, for decisions; `committed_...` answer what is committed,
   for clients: an offset that a client has seen never goes back because of a failover.
-- A group exists from its first record (metadata or offset) until the tombstone of its metadata. A group that only has offsets is a
-  *simple group*: its metadata is None.
+- It depends on the last record of each key only, so compaction changes nothing: a group exists while it has metadata or offsets. One that
+  only has offsets is a *simple group*: its metadata is None. (In Kafka a simple group without offsets still exists until the next check.)
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class GroupState:
             self.unreadable_count += 1
             return
         match change:
+            case GroupChange(group_id, None) if group_id in self._offsets:
+                self.groups[group_id] = None
             case GroupChange(group_id, None):
                 self.groups.pop(group_id, None)
             case GroupChange(group_id, metadata):
@@ -57,6 +59,8 @@ class GroupState:
         self._uncommitted.append((log_offset, change))
         if change.committed is not None:
             self.groups.setdefault(change.group_id, None)
+        elif change.group_id not in self._offsets and self.groups.get(change.group_id) is None:
+            self.groups.pop(change.group_id, None)
 
     def _put(self, group_id: str, partition: TopicPartition, committed: CommittedOffset | None) -> CommittedOffset | None:
         """Sets or removes an offset and returns what was there."""

@@ -156,6 +156,27 @@ def test_long_log_is_loaded_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert other.shard(3).records == expected
 
 
+def test_new_leader_serves_nobody_before_everything_it_has_is_committed() -> None:
+    """Its high watermark may be behind what the leader before it has acknowledged: a committed offset must not go back."""
+    log = FakeLog(commits_at_once=False)
+    started(log).shard(3).handle.append(records("a"), Outcome(), at(1))
+    runtime = started(log)
+    with pytest.raises(ApiError, match="COORDINATOR_LOAD_IN_PROGRESS"):
+        runtime.shard(3)
+    runtime.high_watermark_advanced(3, log.commit(3), at(2))
+    assert runtime.shard(3).events == ["loaded"]
+    assert runtime.shard(3).high_watermark == 1
+
+
+def test_loading_looks_at_the_last_record_of_a_key_only() -> None:
+    log = FakeLog()
+    runtime = started(log)
+    runtime.shard(3).handle.append(records("a", "b", "a"), Outcome(), at(1))
+    runtime.resigned(3, at(2))
+    runtime.elected(3, 2, at(3))
+    assert [(record.offset, record.key) for record in runtime.shard(3).records] == [(1, b"b"), (2, b"a")]
+
+
 def test_shard_whose_log_cannot_be_read_stays_closed_until_its_next_term() -> None:
     log = FakeLog()
     log.read_error = CorruptRecord("wrong checksum")

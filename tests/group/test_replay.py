@@ -133,9 +133,11 @@ class Run:
         replayed = self._replay(self.log.end_offset(0))
         live = self.world.coordinator.table("a").state
         assert live.groups == replayed.groups
+        compacted = self._replay(self.log.end_offset(0), compacted=True)
+        assert live.groups == compacted.groups
         committed = self._replay(self.log.high_watermark(0))
         for group in GROUPS:
-            assert live.offsets(group) == replayed.offsets(group)
+            assert live.offsets(group) == replayed.offsets(group) == compacted.offsets(group)
             assert dict(live.committed_offsets(group)) == committed.offsets(group)
             for partition in (TopicPartition("orders", index) for index in range(4)):
                 assert live.committed_offset(group, partition) == committed.offset(group, partition)
@@ -168,12 +170,14 @@ class Run:
                     member.member_id: member.assignment for member in machine.members.values()
                 }
 
-    def _replay(self, end_offset: int) -> GroupState:
-        state = GroupState()
+    def _replay(self, end_offset: int, *, compacted: bool = False) -> GroupState:
         data = self.log.read(0, 0, 1 << 30)
-        for record in decode_batches(data)[0] if data else []:
-            if record.offset < end_offset:
-                state.replay(record)
+        records = [record for record in (decode_batches(data)[0] if data else []) if record.offset < end_offset]
+        if compacted:
+            records = list({record.key: record for record in records}.values())
+        state = GroupState()
+        for record in records:
+            state.replay(record)
         return state
 
 

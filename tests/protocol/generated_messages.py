@@ -12,6 +12,24 @@ from raftkafka.protocol.registry import APIS
 
 INTEGER_BITS = {"b": 8, "h": 16, "i": 32, "q": 64}
 
+TIMES = st.sampled_from([0, 1, 1_700_000_000_123, 2**40])
+MEANINGFUL: dict[tuple[str, schema.WireType], st.SearchStrategy[Any]] = {
+    ("error_code", schema.INT16): st.integers(-1, 119),
+    ("topic_config_error_code", schema.INT16): st.integers(-1, 119),
+    ("transaction_start_offset", schema.INT64): st.integers(-1, 2**63 - 1),
+    **{
+        (name, schema.INT64): TIMES
+        for name in (
+            "log_append_time_ms",
+            "retention_time_ms",
+            "last_fetch_timestamp",
+            "last_caught_up_timestamp",
+            "last_timestamp",
+        )
+    },
+}
+"""The oracles give some fields a meaning (an error, a time), and know only values that have one."""
+
 CASES = [
     (message, version)
     for api in APIS.values()
@@ -29,7 +47,7 @@ def case_id(value: object) -> str:
 def messages(cls: type, version: int) -> st.SearchStrategy[Any]:
     """Messages of a class with values in the fields that the version has; the other fields keep their defaults."""
     fields = {
-        name: _values(spec.wire_type, version, nullable=spec.nullable.has(version))
+        name: MEANINGFUL.get((name, spec.wire_type), _values(spec.wire_type, version, nullable=spec.nullable.has(version)))
         for name, spec in schema.field_specs(cls).items()
         if spec.versions.has(version)
     }

@@ -27,7 +27,7 @@ RECORDS = st.binary(max_size=40) | st.sampled_from([b"", b"r" * 2000])
 LEADERS = st.none() | st.tuples(st.integers(0, 9), st.integers(0, 9))
 ENDPOINTS = st.lists(st.builds(NodeEndpoint, INT32, TEXT, INT32, st.none() | TEXT), max_size=2)
 
-QUICK = settings(max_examples=15, deadline=None, derandomize=True)
+QUICK = settings(max_examples=10, deadline=None, derandomize=True)
 
 PRODUCE_VERSIONS = range(3, 14)
 FETCH_VERSIONS = range(4, 19)

@@ -119,6 +119,7 @@ def _install(state: RaftState, snapshot: Snapshot) -> None:
         log.trim(snapshot.end_offset)
     else:
         log.reset(snapshot.end_offset, snapshot.epoch)
+        state.persisted_end_offset = snapshot.end_offset
     state.snapshot = snapshot
     state.high_watermark = snapshot.end_offset
     state.emit(WriteSnapshot(snapshot, reset=not keeps_rest))

@@ -165,6 +165,8 @@ class RaftStore:
             self._pending_deletes.append(segment.path)
         if reset:
             self._end_offset = snapshot.end_offset
+            self._stable_end_offset = min(self._stable_end_offset, snapshot.end_offset)
+            self._begun_end_offset = min(self._begun_end_offset, snapshot.end_offset)
 
     def _replace(self, name: str, value: Any) -> None:
         path = f"{self._directory}/{name}"

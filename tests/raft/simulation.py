@@ -13,7 +13,6 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 
-import attrs
 import msgpack
 import xxhash
 
@@ -30,43 +29,11 @@ from raftkafka.raft.rules import Rule
 from raftkafka.raft.state import RaftState
 from raftkafka.simulation.disk import SimDisk
 from tests.raft.invariants import Invariants, Violation, require
+from tests.raft.swarm import Swarm
 
 FAULTS_MS = 8_000
 HEALED_MS = 4_000
 QUIET_MS = 2_000
-
-
-@attrs.frozen(kw_only=True)
-class Swarm:
-    """Which faults, how often, how hard: drawn from the seed, so that each seed stresses something else."""
-
-    voters: int
-    observers: int
-    loss: float
-    repeat: float
-    delay_ms: int
-    persist_ms: int
-    fault_every_ms: int
-    propose_every_ms: int
-    snapshot_every: int
-    power_failures: float
-    partitions: float
-
-    @classmethod
-    def draw(cls, rng: random.Random) -> Swarm:
-        return cls(
-            voters=rng.choice((1, 3, 3, 3, 5)),
-            observers=rng.choice((0, 0, 1, 2)),
-            loss=rng.choice((0.0, 0.0, 0.02, 0.2)),
-            repeat=rng.choice((0.0, 0.05, 0.3)),
-            delay_ms=rng.choice((2, 10, 100, 400)),
-            persist_ms=rng.choice((1, 5, 30, 400)),
-            fault_every_ms=rng.choice((100, 300, 1000, 3000)),
-            propose_every_ms=rng.choice((10, 30, 100)),
-            snapshot_every=rng.choice((10, 50, 10_000)),
-            power_failures=rng.choice((0.0, 0.5, 1.0)),
-            partitions=rng.choice((0.0, 0.3, 0.6)),
-        )
 
 
 class SimNode:
@@ -101,10 +68,17 @@ class SimNode:
 class Simulation:
     """The event heap and all that hangs on it."""
 
-    def __init__(self, seed: int, *, disabled_rules: frozenset[Rule] = frozenset(), trace: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        swarm: Swarm | None = None,
+        disabled_rules: frozenset[Rule] = frozenset(),
+        trace: Callable[[str], None] | None = None,
+    ) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
-        self.swarm = Swarm.draw(self.rng)
+        self.swarm = swarm or Swarm.draw(self.rng)
         self.config = RaftConfig(
             max_append_bytes=self.rng.choice((100, 1_000, 1 << 20)),
             max_in_flight=self.rng.choice((2, 32)),
@@ -131,14 +105,40 @@ class Simulation:
 
     def run(self) -> None:
         """Both phases; raises `Violation`."""
-        for node in self.nodes.values():
-            self._start(node)
+        self.start_all()
         self._after(self.swarm.fault_every_ms, self._fault)
         self._after(1, self._propose_often)
         self._run_until(self.now_ms + FAULTS_MS)
         self._heal()
         self._run_until(self.now_ms + HEALED_MS)
         self._check_progress()
+
+    def start_all(self) -> None:
+        for node in self.nodes.values():
+            self._start(node)
+
+    def leader(self) -> SimNode | None:
+        """The running leader of the highest epoch."""
+        leaders = [node for node in self._running() if isinstance(node.state.role, Leader)]
+        return max(leaders, key=lambda node: node.state.epoch, default=None)
+
+    def milliseconds_to_a_leader(self) -> int:
+        """Runs until a leader has committed the first entry of its epoch, which is when it can act."""
+        start_ms = self.now_ms
+        while (node := self.leader()) is None or node.state.high_watermark <= node.state.role.start_offset:  # type: ignore[union-attr]
+            self.now_ms, _, event = heapq.heappop(self._events)
+            event()
+        return self.now_ms - start_ms
+
+    def kill_leader(self, *, is_noticed: bool) -> None:
+        """Kills it; with `is_noticed` the others learn at once that its process is gone."""
+        node = self.leader()
+        assert node is not None
+        node.driver = None
+        node.disk.kill()
+        if is_noticed:
+            for other in self._running():
+                self._after(self.rng.randint(1, 5), self._guarded(other, lambda driver: driver.peer_lost(node.node_id, self.now_ms)))
 
     def _run_until(self, end_ms: int) -> None:
         while self._events and self._events[0][0] <= end_ms:
@@ -338,7 +338,7 @@ class Simulation:
     # -- the end
 
     def _check_progress(self) -> None:
-        leaders = [node for node in self.nodes.values() if isinstance(node.state.role, Leader)]
+        leaders = [node for node in self._running() if isinstance(node.state.role, Leader)]
         require(len(leaders) == 1, f"liveness: {len(leaders)} leaders after all was healed")
         committed_before = len(self.invariants.committed)
         self._propose(leaders[0], 3)

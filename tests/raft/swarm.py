@@ -1,0 +1,40 @@
+"""How hard a simulated cluster is treated."""
+
+from __future__ import annotations
+
+import random
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Swarm:
+    """Which faults, how often, how hard: drawn from the seed, so that each seed stresses something else."""
+
+    voters: int
+    observers: int
+    loss: float
+    repeat: float
+    delay_ms: int
+    persist_ms: int
+    fault_every_ms: int
+    propose_every_ms: int
+    snapshot_every: int
+    power_failures: float
+    partitions: float
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> Swarm:
+        return cls(
+            voters=rng.choice((1, 3, 3, 3, 5)),
+            observers=rng.choice((0, 0, 1, 2)),
+            loss=rng.choice((0.0, 0.0, 0.02, 0.2)),
+            repeat=rng.choice((0.0, 0.05, 0.3)),
+            delay_ms=rng.choice((2, 10, 100, 400)),
+            persist_ms=rng.choice((1, 5, 30, 400)),
+            fault_every_ms=rng.choice((100, 300, 1000, 3000)),
+            propose_every_ms=rng.choice((10, 30, 100)),
+            snapshot_every=rng.choice((10, 50, 10_000)),
+            power_failures=rng.choice((0.0, 0.5, 1.0)),
+            partitions=rng.choice((0.0, 0.3, 0.6)),
+        )

@@ -48,12 +48,10 @@ def sim(seed: int, count: int, trace: bool) -> None:
 
 @commands.command("apis")
 def apis() -> None:
-    """List the Kafka APIs that are declared, with their versions, as a Markdown table."""
-    from raftkafka.protocol.registry import APIS
+    """List the Kafka APIs that are served, with their versions and what is missing, as the README's Markdown table."""
+    from raftkafka.broker.support import support_table
 
-    click.echo("| key | API | versions |\n| --- | --- | --- |")
-    for api in APIS.values():
-        click.echo(f"| {api.key} | {api.name} | {api.min_version} to {api.max_version} |")
+    click.echo(support_table())
 
 
 @commands.group("config")

@@ -1,13 +1,13 @@
 """DescribeCluster (60), versions 0 to 2: the cluster's id, its controller and its brokers (KIP-700); fenced ones from version 2 on demand.
 
 Endpoint type 2 (controllers) is refused on a broker listener with MISMATCHED_ENDPOINT_TYPE, as Kafka does.
-Not implemented: authorized operations (no authorizer yet).
 """
 
 from __future__ import annotations
 
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NO_NODE
+from raftkafka.broker.authorized_operations import cluster_operations
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.handlers.responder import Respond
 from raftkafka.broker.services import Services, listener_address
@@ -37,6 +37,7 @@ def handle(services: Services, request: DescribeClusterRequest, context: Request
             cluster_id=services.cluster_id,
             controller_id=controller if controller in alive else (alive[0] if alive else NO_NODE),
             brokers=brokers,
+            cluster_authorized_operations=cluster_operations(request.include_cluster_authorized_operations),
         )
     )
 

@@ -1,8 +1,6 @@
 """DescribeGroups (15), versions 0 to 6: state, members and assignments of groups.
 
 - Version 6 answers GROUP_ID_NOT_FOUND where older ones showed a dead group (KIP-1043).
-
-Not implemented: authorized operations (no authorizer yet).
 """
 
 from __future__ import annotations

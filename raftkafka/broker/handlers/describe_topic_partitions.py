@@ -2,13 +2,13 @@
 
 - Topics come in the order of their names; `response_partition_limit` (at most `max.request.partition.size.limit`) bounds a page, and the
   cursor says where the next begins. An empty list asks for all topics. kafka-topics --describe uses this API.
-Not implemented: authorized operations (no authorizer yet).
 """
 
 from __future__ import annotations
 
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NO_NODE
+from raftkafka.broker.authorized_operations import TOPIC_OPERATIONS
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.handlers.responder import Respond
 from raftkafka.broker.services import Services
@@ -69,6 +69,7 @@ def _topic(topic: TopicImage, indexes: list[int], alive: set[int]) -> DescribeTo
         topic_id=topic.topic_id,
         is_internal=is_internal(topic.name),
         partitions=[_partition(index, topic.partitions[index], alive) for index in indexes],
+        topic_authorized_operations=TOPIC_OPERATIONS,
     )
 
 

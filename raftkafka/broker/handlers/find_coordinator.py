@@ -4,7 +4,7 @@
   `__consumer_offsets` that its id hashes to.
 - `__consumer_offsets` is created at the first request; the answer waits until it is usable.
 
-Not implemented: transactional ids (type 1) and share groups (type 2): answered with INVALID_REQUEST, since those features are off.
+Not implemented: transactional ids (type 1) and share groups (type 2), refused with INVALID_REQUEST.
 """
 
 from __future__ import annotations

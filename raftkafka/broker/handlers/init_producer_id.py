@@ -4,7 +4,7 @@
   id and epoch, and gets a new id too, as Kafka does for idempotent producers.
 - Version 6 (two-phase commit, KIP-939) is unstable in Kafka and not served.
 
-Not implemented: transactional ids. They are refused with INVALID_REQUEST: transactions are not served yet.
+Not implemented: transactional ids (refused with INVALID_REQUEST).
 """
 
 from __future__ import annotations

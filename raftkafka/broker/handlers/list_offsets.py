@@ -3,7 +3,7 @@
 Timestamps: -1 latest (the high watermark, or the last stable offset for read_committed), -2 earliest, -3 (from version 7) the record with
 the largest time stamp, -4 earliest local (from 8; nothing is tiered, so the log start), -5 latest tiered (from 9; none: offset -1).
 
-Not implemented: -6 (earliest pending upload, version 11) is answered as -5: there is no tiered storage.
+Not implemented: tiered storage (-5 and -6 answer that there is nothing).
 """
 
 from __future__ import annotations

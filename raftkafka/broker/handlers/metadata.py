@@ -5,14 +5,13 @@
 - An unknown topic is created when `auto.create.topics.enable` and the client allow it; the answer waits until the topic is usable.
 - An answer that would name a leader whose connection to this broker has just ended waits a moment for the election (`broker.suspects`).
 - A partition without a leader carries LEADER_NOT_AVAILABLE, one whose leader lacks this listener LISTENER_NOT_FOUND.
-
-Not implemented: authorized operations (no authorizer yet; the fields keep their "not requested" value).
 """
 
 from __future__ import annotations
 
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NO_NODE, NO_TOPIC_ID, NodeId, TopicId
+from raftkafka.broker.authorized_operations import cluster_operations, topic_operations
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.handlers.responder import Respond
 from raftkafka.broker.services import Services, listener_address
@@ -83,6 +82,7 @@ def _describe(services: Services, request: MetadataRequest, context: RequestCont
     return MetadataResponse(
         brokers=brokers,
         cluster_id=services.cluster_id,
+        cluster_authorized_operations=cluster_operations(request.include_cluster_authorized_operations),
         controller_id=_controller_id(services, brokers),
         topics=_topics(services, request, context, errors, {broker.node_id for broker in brokers}),
     )
@@ -107,8 +107,13 @@ def _topics(
     topics = services.image.topics
     wants_all = request.topics is None or (context.api_version == 0 and not request.topics)
     if wants_all:
-        return [_topic(topic, reachable) for _, topic in sorted(topics.by_name.items())]
-    return [_asked_topic(services, asked, context.api_version, errors, reachable) for asked in request.topics or []]
+        listed = [_topic(topic, reachable) for _, topic in sorted(topics.by_name.items())]
+    else:
+        listed = [_asked_topic(services, asked, context.api_version, errors, reachable) for asked in request.topics or []]
+    for topic in listed:
+        if topic.error_code == ErrorCode.NONE:
+            topic.topic_authorized_operations = topic_operations(request.include_topic_authorized_operations)
+    return listed
 
 
 def _asked_topic(

@@ -5,7 +5,7 @@
   append. acks -1: answered when every member of the ISR has it, refused when the ISR is below `min.insync.replicas`.
 - A refusal because of a moved leader names the new one and its address (from version 10, KIP-951).
 
-Not implemented: transactional batches (refused with INVALID_REQUEST at InitProducerId already).
+Not implemented: transactions (refused with INVALID_REQUEST, at InitProducerId already).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One broker process: from a checked configuration to an exit code.
 
-Exit codes: 0 after a clean stop, 1 when the node could not start or had to stop. What was to be expected (a port in use, a damaged log) is one
-sentence on stderr; a bug is a traceback.
+Exit codes: 0 after a clean stop, 1 when the node could not start or had to stop. What was to be expected (a port in use, a damaged log)
+is one sentence on stderr; a bug is a traceback.
 """
 
 from __future__ import annotations

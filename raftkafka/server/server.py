@@ -111,7 +111,6 @@ async def _clean_stop(driver: NodeDriver, settings: ServerSettings) -> None:
 
 
 def _tune_garbage_collector() -> None:
-    """What exists after the start stays: it is never looked at again."""
-    gc.collect()
+    """What exists after the start stays: it is never looked at again. (A collection before it would cost more than it could free.)"""
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -1,0 +1,123 @@
+"""Virtual time: one heap of events, and tasks that wait in it.
+
+Invariants
+- Events run in order of their time, and events of one time in the order in which they were scheduled.
+- Nothing runs but through the heap, so one thread of events is the whole history of a world.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+US_PER_MS = 1_000
+US_PER_SECOND = 1_000_000
+
+
+class Event:
+    """Something that will happen, unless cancelled."""
+
+    __slots__ = ("action", "at_us", "cancelled")
+
+    def __init__(self, at_us: int, action: Callable[[], None]) -> None:
+        self.at_us = at_us
+        self.action = action
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class EventHeap:
+    """The clock of a world (microseconds from its beginning) and what is to come."""
+
+    def __init__(self) -> None:
+        self.now_us = 0
+        self.event_count = 0
+        self._heap: list[tuple[int, int, Event]] = []
+        self._scheduled = 0
+
+    def at(self, at_us: int, action: Callable[[], None]) -> Event:
+        """Schedules an action; never before now."""
+        event = Event(max(at_us, self.now_us), action)
+        self._scheduled += 1
+        heapq.heappush(self._heap, (event.at_us, self._scheduled, event))
+        return event
+
+    def after(self, delay_us: int, action: Callable[[], None]) -> Event:
+        return self.at(self.now_us + delay_us, action)
+
+    def step(self) -> bool:
+        """Lets the next event happen; false when there is none."""
+        while self._heap:
+            at_us, _, event = heapq.heappop(self._heap)
+            if not event.cancelled:
+                self.now_us = at_us
+                self.event_count += 1
+                event.action()
+                return True
+        return False
+
+    async def sleep(self, delay_ms: int) -> None:
+        """For tasks: waits in virtual time."""
+        promise: Promise[None] = Promise()
+        self.after(delay_ms * US_PER_MS, lambda: promise.resolve(None))
+        await promise
+
+    def spawn(self, task: Coroutine[Promise[Any], None, None]) -> None:
+        """Runs a coroutine that awaits promises only. It begins in an event of its own."""
+        self.after(0, lambda: _advance(task))
+
+
+class Promise(Generic[T]):
+    """A value that one task waits for. Settled once; later settling is ignored (an answer after its time-out)."""
+
+    __slots__ = ("_error", "_settled", "_then", "_value")
+
+    def __init__(self) -> None:
+        self._settled = False
+        self._value: T | None = None
+        self._error: Exception | None = None
+        self._then: Callable[[], None] | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self._settled
+
+    def resolve(self, value: T) -> None:
+        if not self._settled:
+            self._value = value
+            self._settle()
+
+    def fail(self, error: Exception) -> None:
+        """The task that waits gets this exception."""
+        if not self._settled:
+            self._error = error
+            self._settle()
+
+    def then(self, action: Callable[[], None]) -> None:
+        self._then = action
+
+    def __await__(self) -> Generator[Promise[Any], None, T]:
+        if not self._settled:
+            yield self
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
+
+    def _settle(self) -> None:
+        self._settled = True
+        if self._then is not None:
+            self._then()
+
+
+def _advance(task: Coroutine[Promise[Any], None, None]) -> None:
+    """Runs a task until it waits or ends."""
+    try:
+        promise = task.send(None)
+    except StopIteration:
+        return
+    promise.then(lambda: _advance(task))

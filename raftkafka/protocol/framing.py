@@ -102,12 +102,13 @@ def read_message(cls: type[M], version: int, buffer: Buffer, offset: int = 0) ->
 
 
 def read_request_body(header: RequestHeader, frame: memoryview, offset: int) -> Any:
-    """The request that follows a header; refuses bytes that are left over. The key and version must be known ones."""
+    """The request that follows a header. The key and version must be known ones.
+
+    What is left of the frame is ignored, as Kafka does: librdkafka counts on it, which asks for all topics with a count of four bytes
+    where the compact form has one (confluentinc/librdkafka#5049).
+    """
     request_class: type[Any] = APIS[header.api_key].request
-    request, end = read_message(request_class, header.api_version, frame, offset)
-    if end != len(frame):
-        raise DecodeError(f"{len(frame) - end} bytes after the end of a {APIS[header.api_key].name} request v{header.api_version}")
-    return request
+    return read_message(request_class, header.api_version, frame, offset)[0]
 
 
 def write_message(message: object, version: int) -> bytes:

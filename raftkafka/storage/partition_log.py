@@ -322,7 +322,11 @@ class PartitionLog:
         with _OfflineOnFailure(self):
             while self._active.base_offset > offset:
                 self._drop_last_segment()
-            self._log_end_offset = self._active.truncate_to(offset)
+            end_offset = self._active.truncate_to(offset)
+            if end_offset <= self._log_start_offset:  # a batch that the log start lies in went as a whole
+                self.truncate_fully_and_start_at(self._log_start_offset)
+                return True
+            self._log_end_offset = end_offset
             self._recovery_point = min(self._recovery_point, self._log_end_offset)
             self.epochs.truncate_from_end(self._log_end_offset)
             self._write_epochs()
@@ -342,6 +346,7 @@ class PartitionLog:
             self._log_start_offset = self._log_end_offset = offset
             self._recovery_point = min(self._recovery_point, offset)
             self._add_segment(LogSegment(self._disk, self.directory, offset))
+            self._active.create_file()  # its name is what tells the next start where the log begins
             self.epochs.clear()
             self._write_epochs()
             self.producers.clear()

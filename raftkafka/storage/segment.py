@@ -182,6 +182,10 @@ class LogSegment:
         """The file's bytes, whatever they are: for recovery."""
         return self._read(position, length)
 
+    def create_file(self) -> None:
+        """Creates the file now rather than at the first append."""
+        self._open(create=True)
+
     def file_size_bytes(self) -> int:
         """The size of the file, whatever it holds: for recovery."""
         return self._open(create=True).size_bytes

@@ -4,7 +4,8 @@
   `__consumer_offsets` that its id hashes to.
 - `__consumer_offsets` is created at the first request; the answer waits until it is usable.
 
-Not implemented: transactional ids (type 1) and share groups (type 2), refused with INVALID_REQUEST.
+Not implemented: transactional ids (type 1), refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, since clients retry every other error
+until they time out; share groups (type 2), refused with INVALID_REQUEST.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from raftkafka.protocol.messages.find_coordinator import Coordinator, FindCoordi
 
 API_KEY = 10
 GROUP_KEY_TYPE = 0
+TRANSACTION_KEY_TYPE = 1
 
 
 def handle(services: Services, request: FindCoordinatorRequest, context: RequestContext, respond: Respond) -> None:
     """Answers at once, or when `__consumer_offsets` exists."""
+    if request.key_type == TRANSACTION_KEY_TYPE:
+        raise ApiError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not served by this version")
     if request.key_type != GROUP_KEY_TYPE:
         raise ApiError(ErrorCode.INVALID_REQUEST, "this cluster coordinates consumer groups only (key type 0)")
     if GROUP_METADATA_TOPIC in services.image.topics.by_name:

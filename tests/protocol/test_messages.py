@@ -17,12 +17,12 @@ from raftkafka.base.disk import Buffer
 from raftkafka.base.errors import DecodeError, ErrorCode
 from raftkafka.protocol import messages as messages_package
 from raftkafka.protocol import schema
-from raftkafka.protocol.framing import read_message, read_versioned, write_message, write_versioned
+from raftkafka.protocol.framing import read_message, read_versioned, write_message
 from raftkafka.protocol.messages import consumer_protocol, coordinator_records
 from raftkafka.protocol.messages.describe_topic_partitions import Cursor, DescribeTopicPartitionsRequest
 from raftkafka.protocol.messages.fetch import FetchRequest, FetchResponse, ReplicaState
 from raftkafka.protocol.messages.init_producer_id import InitProducerIdRequest
-from raftkafka.protocol.messages.join_group import JoinGroupRequest
+from raftkafka.protocol.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from raftkafka.protocol.messages.metadata import MetadataRequest, MetadataResponse, MetadataResponseBroker
 from raftkafka.protocol.messages.offset_fetch import OffsetFetchRequest
 from raftkafka.protocol.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
@@ -32,7 +32,7 @@ from .generated_messages import CASES, case_id, messages
 
 QUICK = settings(max_examples=3, deadline=None, derandomize=True)
 
-RECORD_CASES = [
+RECORD_CASES: list[tuple[type, int]] = [
     (cls, version)
     for cls in (
         consumer_protocol.ConsumerProtocolAssignment,
@@ -170,17 +170,16 @@ def test_a_version_that_a_message_lacks_is_refused() -> None:
 
 
 def test_bytes_are_copied_from_the_buffer_but_records_are_a_view_into_it() -> None:
-    join = JoinGroupRequest(protocol_type="consumer")
-    join_bytes = bytearray(write_versioned(consumer_protocol.ConsumerProtocolSubscription(user_data=b"user"), 0))
-    subscription, _ = read_versioned(consumer_protocol.ConsumerProtocolSubscription, join_bytes)
+    join = JoinGroupRequest(protocols=[JoinGroupRequestProtocol(metadata=b"kept")])
+    join_bytes = bytearray(write_message(join, 0))
+    read_join, _ = read_message(JoinGroupRequest, 0, join_bytes)
     join_bytes[-4:] = b"gone"
-    assert subscription.user_data == b"user"
-    assert join.protocols == []
+    assert read_join.protocols[0].metadata == b"kept"
     produce = ProduceRequest(topic_data=[TopicProduceData(name="t", partition_data=[PartitionProduceData(records=b"kept")])])
     produce_bytes = bytearray(write_message(produce, 3))
-    read, _ = read_message(ProduceRequest, 3, produce_bytes)
+    read_produce, _ = read_message(ProduceRequest, 3, produce_bytes)
     produce_bytes[-4:] = b"gone"
-    assert read.topic_data[0].partition_data[0].records == b"gone"
+    assert read_produce.topic_data[0].partition_data[0].records == b"gone"
 
 
 def test_unknown_tags_are_skipped() -> None:
@@ -247,14 +246,6 @@ def test_two_phase_commit_fields_are_in_the_unstable_version_only() -> None:
     assert APIS[22].max_version == 5
     assert write_message(InitProducerIdRequest(enable_2pc=True), 5) == write_message(InitProducerIdRequest(), 5)
     assert write_message(InitProducerIdRequest(enable_2pc=True), 6) != write_message(InitProducerIdRequest(), 6)
-
-
-def test_offset_commit_record_has_kafka_bytes() -> None:
-    """An OffsetCommitValue version 3 as a Kafka broker writes it."""
-    value = coordinator_records.OffsetCommitValue(offset=7, leader_epoch=2, metadata="m", commit_timestamp=1000)
-    encoded = write_versioned(value, 3)
-    assert encoded.hex() == "0003" + "0000000000000007" + "00000002" + "0001" + "6d" + "00000000000003e8"
-    assert read_versioned(coordinator_records.OffsetCommitValue, encoded) == (value, 3)
 
 
 def test_a_versioned_value_of_an_unknown_version_is_refused() -> None:

@@ -42,14 +42,16 @@ def running(layout: ClusterLayout, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """A cluster of three stand-ins that have come up."""
     command = [sys.executable, str(Path(__file__).with_name("stand_in.py"))]
     monkeypatch.setattr(processes, "broker_command", lambda node: [*command, str(node.properties_path)])
-    for node in layout.nodes:
-        write_node_files(layout, node)
-        start_process(node)
-    for node in layout.nodes:
-        eventually(lambda node=node: "standing in" in node.log_path.read_text())  # type: ignore[misc]
-    yield layout
-    if layout.directory.exists():
-        commands.clean(name="dev")
+    try:
+        for node in layout.nodes:
+            write_node_files(layout, node)
+            start_process(node)
+        for node in layout.nodes:
+            eventually(lambda node=node: "standing in" in node.log_path.read_text())  # type: ignore[misc]
+        yield layout
+    finally:
+        if layout.directory.exists():
+            commands.clean(name="dev")
 
 
 def test_generated_properties_make_a_good_configuration(layout: ClusterLayout) -> None:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from raftkafka.base.errors import ApiError, ErrorCode
-from raftkafka.protocol.messages.offset_fetch import OffsetFetchRequest, OffsetFetchRequestTopic
+from raftkafka.protocol.messages.offset_fetch import (
+    OffsetFetchRequest,
+    OffsetFetchRequestGroup,
+    OffsetFetchRequestTopic,
+    OffsetFetchRequestTopics,
+)
 from tests.coordinator.fake_log import FakeLog
 from tests.group.cluster import World
 
@@ -185,12 +190,19 @@ def test_old_fetch_from_another_broker_than_the_coordinator(version: int) -> Non
 
 
 def test_fetch_of_several_groups_of_several_coordinators() -> None:
+    """Each group has its own answer, in the order of the request."""
     world = World(partitions=3)
-    for number in range(6):
-        world.commit_code(number, group=f"g{number}")
+    names = [f"g{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        world.commit_code(number, group=name)
     world.coordinator.resigned(1, *world.time)
-    offsets = {number: world.fetch_offsets({"orders": [0]}, group=f"g{number}").value.groups[0] for number in range(6)}
-    assert {group.error_code for group in offsets.values()} == {ErrorCode.NONE, ErrorCode.NOT_COORDINATOR}
-    for number, group in offsets.items():
+    asked = [OffsetFetchRequestTopics(name="orders", partition_indexes=[0])]
+    request = OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=name, topics=asked) for name in names])
+    groups = world.call(world.coordinator.offset_fetch, request, 8).value.groups
+    assert [group.group_id for group in groups] == names
+    assert {group.error_code for group in groups} == {ErrorCode.NONE, ErrorCode.NOT_COORDINATOR}
+    for number, group in enumerate(groups):
         if group.error_code == ErrorCode.NONE:
             assert group.topics[0].partitions[0].committed_offset == number
+    empty = world.call(world.coordinator.offset_fetch, OffsetFetchRequest(), 8).value
+    assert empty.groups == []

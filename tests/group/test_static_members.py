@@ -178,3 +178,27 @@ def test_replacement_waits_in_the_rebalance_that_began_before_it_is_committed() 
     assert not new
     assert world.join(members["two"], instance="two").value.generation_id == 2
     assert new.value.generation_id == 2
+
+
+def test_static_leader_that_misses_a_rebalance_is_led_by_who_has_joined() -> None:
+    world = World()
+    times: dict[str, Any] = {"session_ms": 100_000, "rebalance_ms": 5_000}
+    members = stable_static(world, "one", "two", **times)
+    changed = {"range": subscription("clicks")}
+    rejoin = world.join(members["two"], instance="two", protocols=changed, **times)
+    world.advance(5_000)
+    assert rejoin.value.leader == members["two"]
+    assert len(rejoin.value.members) == 2
+
+
+def test_rebalance_that_no_static_member_joins_waits_for_one() -> None:
+    world = World()
+    times: dict[str, Any] = {"session_ms": 100_000, "rebalance_ms": 5_000}
+    members = stable_static(world, "one", "two", "three", **times)
+    world.leave(MemberIdentity(group_instance_id="three"))
+    world.advance(12_000)
+    assert world.heartbeat(members["one"], 1, instance="one") == ErrorCode.REBALANCE_IN_PROGRESS
+    rejoin = world.join(members["two"], instance="two", **times)
+    world.advance(5_000)
+    assert rejoin.value.generation_id == 2
+    assert rejoin.value.leader == members["two"]

@@ -11,7 +11,6 @@ Sources: reference/disk-format.md; KIP-101 (epochs), KIP-98 (producers), KIP-107
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -22,22 +21,23 @@ from raftkafka.base.ids import PartitionKey, TopicId
 from raftkafka.storage import producer_snapshots
 from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE
 from raftkafka.storage.config import LONG_MAX, LogConfig, TimestampType
+from raftkafka.storage.flushing import FlushPlan, FlushState
 from raftkafka.storage.index import OFFSET_ENTRY_BYTES, AbortedTransaction
 from raftkafka.storage.leader_epochs import LeaderEpochCache
-from raftkafka.storage.producers import AppendOrigin, ProducerStates
+from raftkafka.storage.producers import AppendedBatch, AppendOrigin, ProducerStates
 from raftkafka.storage.record_batch import (
     CONTROL_FLAG,
     NO_EPOCH,
     BatchHeader,
     EndTransactionMarker,
-    batches,
-    crc_matches,
     patch_log_append_time,
     patch_offset_and_epoch,
     read_end_transaction_marker,
     read_header,
 )
+from raftkafka.storage.replicated import Portion, portions
 from raftkafka.storage.segment import Extent, LogSegment
+from raftkafka.storage.segments import SegmentList
 from raftkafka.storage.validation import check_timestamps, must_decode, read_produced_batch, rewrite
 
 MAX_SEGMENT_OFFSETS = 2**31 - 1
@@ -65,14 +65,6 @@ class LogRead:
     records: Sequence[Buffer]
     size_bytes: int
     next_offset: int
-
-
-@attrs.frozen(kw_only=True)
-class FlushPlan:
-    """What must be made stable so that everything below `end_offset` is."""
-
-    end_offset: int
-    syncs: tuple[str, ...]
 
 
 class PartitionLog:
@@ -103,14 +95,10 @@ class PartitionLog:
         self.on_flush_wanted: Callable[[PartitionLog], None] | None = None
         """Called when something is to be made stable soon: a segment was rolled, `flush.messages` or `flush.ms` applies."""
         self._disk = disk
-        self._segments = list(segments) or [LogSegment(disk, directory, log_start_offset)]
-        self._bases = [segment.base_offset for segment in self._segments]
-        self._active = self._segments[-1]
+        self._segments = SegmentList(segments or [LogSegment(disk, directory, log_start_offset)])
         self._log_start_offset = log_start_offset
-        self._log_end_offset = max(self._active.next_offset, log_start_offset)
-        self._recovery_point = min(recovery_point, self._log_end_offset)
-        self._roll_pending = False
-        self._unflushed_since_ms: int | None = None
+        self._log_end_offset = max(self._segments.active.next_offset, log_start_offset)
+        self._flush = FlushState(min(recovery_point, self._log_end_offset))
 
     # What it holds.
 
@@ -127,21 +115,21 @@ class PartitionLog:
     @property
     def recovery_point(self) -> int:
         """Everything below is stable."""
-        return self._recovery_point
+        return self._flush.recovery_point
 
     @property
     def size_bytes(self) -> int:
-        return sum(segment.size_bytes for segment in self._segments)
+        return self._segments.size_bytes
 
     @property
-    def segments(self) -> Sequence[LogSegment]:
+    def segments(self) -> SegmentList:
         """Oldest first; the last is the active one."""
         return self._segments
 
     @property
     def needs_close(self) -> bool:
         """Whether a clean stop has anything to write or to make stable: an empty log without epochs costs nothing."""
-        return self._log_end_offset > 0 or self.epochs.dirty or self._recovery_point < self._log_end_offset
+        return self._log_end_offset > 0 or self.epochs.dirty or self._flush.recovery_point < self._log_end_offset
 
     def latest_epoch(self) -> int:
         """The last leader epoch that was assigned, or -1."""
@@ -168,12 +156,9 @@ class PartitionLog:
             if origin is AppendOrigin.CLIENT:
                 known = self.producers.check(header)
                 if known is not None:
-                    time = known.timestamp if log_append_time else NO_TIME
-                    return AppendResult(known.base_offset, known.last_offset, time, True, len(records), self._log_start_offset)
+                    return self._duplicate(known, len(records))
             elif header.attributes & CONTROL_FLAG:
-                marker = read_end_transaction_marker(records)
-                if marker is not None:
-                    self.producers.check_marker(header, marker)
+                marker = self._check_marker(records, header)
         if must_decode(header, config):
             rewritten = rewrite(records, header, config, origin)
             if rewritten is not None:
@@ -188,7 +173,7 @@ class PartitionLog:
         last_offset = base_offset + header.last_offset_delta
         patch_offset_and_epoch(records, 0, base_offset=base_offset, leader_epoch=leader_epoch)
         extent = Extent(base_offset, last_offset, len(records), header.max_timestamp)
-        self._write(records, (extent,), wall_ms)
+        self._write(records, (extent,))
         if leader_epoch != self.epochs.latest_epoch:
             self.epochs.assign(leader_epoch, base_offset)
         if header.producer_id >= 0:
@@ -202,45 +187,32 @@ class PartitionLog:
 
         `CorruptRecord` when a batch is damaged, overlaps the log, or has an epoch before the last one; the batches before it are appended.
         """
+        del wall_ms  # nothing depends on when a follower appends
         self._check_online()
-        view = memoryview(records)
         first_offset = self._log_end_offset
-        found: list[tuple[int, BatchHeader]] = []
-        room = self.config.segment_bytes - self._active.size_bytes
-        start = end = 0
-        problem: CorruptRecord | None = None
-        try:
-            next_offset, epoch = first_offset, self.epochs.latest_epoch
-            for position, header in batches(view):
-                _check_replicated(view, position, header, next_offset, epoch)
-                end = position + header.size_bytes
-                if end - start > room and found:
-                    self._write_replicated(view[start:position], found, start, wall_ms)
-                    found, start, room = [], position, self.config.segment_bytes
-                found.append((position, header))
-                next_offset, epoch = header.next_offset, header.partition_leader_epoch
-        except CorruptRecord as error:
-            problem = error
-        if found:
-            last_position, last_header = found[-1]
-            end = last_position + last_header.size_bytes
-            self._write_replicated(view[start:end], found, start, wall_ms)
-        if problem is not None:
-            raise problem
-        return AppendResult(first_offset, self._log_end_offset - 1, NO_TIME, False, end, self._log_start_offset)
+        segment_bytes = self.config.segment_bytes
+        size_bytes = 0
+        for portion in portions(
+            memoryview(records),
+            next_offset=first_offset,
+            epoch=self.epochs.latest_epoch,
+            room_bytes=segment_bytes - self._segments.active.size_bytes,
+            segment_bytes=segment_bytes,
+        ):
+            self._write_replicated(portion)
+            size_bytes += len(portion.data)
+        return AppendResult(first_offset, self._log_end_offset - 1, NO_TIME, False, size_bytes, self._log_start_offset)
 
     def roll(self) -> None:
         """Begins a new segment; nothing when the active one is empty."""
-        if self._active.size_bytes == 0:
+        if self._segments.active.size_bytes == 0:
             return
         with _OfflineOnFailure(self):
-            self._active.write_indexes(closing=True)
+            self._segments.active.write_indexes(closing=True)
             self._write_epochs()
             producer_snapshots.write(self._disk, self.directory, self.producers, self._log_end_offset)
-            if len(self._segments) > 1:
-                self._segments[-2].release()
-            self._add_segment(LogSegment(self._disk, self.directory, self._log_end_offset))
-        self._roll_pending = True
+            self._segments.add(LogSegment(self._disk, self.directory, self._log_end_offset))
+        self._flush.boundary_moved = True
         self._want_flush()
 
     # Reading.
@@ -260,9 +232,9 @@ class PartitionLog:
         if start_offset >= end:
             return LogRead((), 0, start_offset)
         self._check_online()
-        segment = self._active
+        segment = self._segments.active
         if start_offset < segment.base_offset:
-            segment = self._segment_at(start_offset)
+            segment = self._segments.at(start_offset)
         with _OfflineOnFailure(self):
             data, next_offset = segment.read(start_offset, end_offset=end, max_bytes=max_bytes, at_least_one_batch=at_least_one_batch)
         if not data:
@@ -300,8 +272,7 @@ class PartitionLog:
     def aborted_transactions(self, start_offset: int, end_offset: int) -> list[AbortedTransaction]:
         """The aborted transactions that have records in [start_offset, end_offset)."""
         found: list[AbortedTransaction] = []
-        index = max(bisect_right(self._bases, start_offset) - 1, 0)
-        for segment in self._segments[index:]:
+        for segment in self._segments.from_offset(start_offset):
             for aborted in segment.transaction_index.entries:
                 if aborted.last_offset >= start_offset and aborted.first_offset < end_offset:
                     found.append(aborted)
@@ -320,20 +291,19 @@ class PartitionLog:
             self.truncate_fully_and_start_at(offset)
             return True
         with _OfflineOnFailure(self):
-            while self._active.base_offset > offset:
-                self._drop_last_segment()
-            end_offset = self._active.truncate_to(offset)
+            while self._segments.active.base_offset > offset:
+                self._segments.drop_last()
+            end_offset = self._segments.active.truncate_to(offset)
             if end_offset <= self._log_start_offset:  # a batch that the log start lies in went as a whole
                 self.truncate_fully_and_start_at(self._log_start_offset)
                 return True
             self._log_end_offset = end_offset
-            self._recovery_point = min(self._recovery_point, self._log_end_offset)
             self.epochs.truncate_from_end(self._log_end_offset)
             self._write_epochs()
             producer_snapshots.delete_after(self._disk, self.directory, self._log_end_offset)
             if self.producers.last_change_offset >= self._log_end_offset:
                 self.reload_producers()
-        self._roll_pending = True
+        self._flush.truncated(self._log_end_offset)
         self._want_flush()
         return True
 
@@ -341,16 +311,15 @@ class PartitionLog:
         """Removes all records; the log is empty and its next offset is `offset`."""
         self._check_online()
         with _OfflineOnFailure(self):
-            while self._segments:
-                self._drop_last_segment()
             self._log_start_offset = self._log_end_offset = offset
-            self._recovery_point = min(self._recovery_point, offset)
-            self._add_segment(LogSegment(self._disk, self.directory, offset))
-            self._active.create_file()  # its name is what tells the next start where the log begins
+            self._segments.replace_all(LogSegment(self._disk, self.directory, offset))
+            self._segments.active.create_file()  # its name is what tells the next start where the log begins
             self.epochs.clear()
             self._write_epochs()
             self.producers.clear()
             producer_snapshots.delete_all(self._disk, self.directory)
+        self._flush.truncated(offset)
+        self._want_flush()
 
     def advance_log_start(self, offset: int) -> bool:
         """Makes `offset` the first one to be read (DeleteRecords, or a leader that deleted). Refuses one behind the end."""
@@ -366,18 +335,16 @@ class PartitionLog:
         """Deletes the oldest segments that are no longer wanted and lie below the high watermark; returns how many."""
         self._check_online()
         self.producers.expire(wall_ms, self.config.producer_id_expiration_ms)
-        count = self._expired_segments(wall_ms, high_watermark)
+        count = self._segments.expired(self.config, wall_ms=wall_ms, high_watermark=high_watermark, log_start_offset=self._log_start_offset)
         if count == 0:
             return 0
         with _OfflineOnFailure(self):
             if count == len(self._segments):
                 self.roll()
             self.advance_log_start(max(self._segments[count].base_offset, self._log_start_offset))
-            for segment in self._segments[:count]:
-                producer_snapshots.delete(self._disk, self.directory, segment.base_offset)
-                segment.delete()
-            del self._segments[:count]
-            del self._bases[:count]
+            for index in range(count):
+                producer_snapshots.delete(self._disk, self.directory, self._segments[index].base_offset)
+            self._segments.drop_first(count)
             self._write_epochs()
         return count
 
@@ -385,39 +352,34 @@ class PartitionLog:
 
     def needs_flush(self, now_ms: int) -> FlushPlan | None:
         """What to make stable now; `None` when nothing is due. Report it back with `flushed`."""
-        if not self.flush_due(now_ms):
+        if self.offline_reason is not None:
             return None
-        end_offset = self._active.base_offset if self._roll_pending and not self._flush_limit_reached(now_ms) else self._log_end_offset
-        return self.plan_flush(end_offset)
+        if self._flush.limit_reached(self.config, now_ms, self._log_end_offset):
+            return self.plan_flush(self._log_end_offset)
+        return self.plan_flush(self._segments.active.base_offset) if self._flush.boundary_moved else None
 
     def plan_flush(self, end_offset: int) -> FlushPlan:
         """What must be synced so that everything below `end_offset` is stable; the index files are brought up to date."""
         syncs: list[str] = []
         with _OfflineOnFailure(self):
             self._write_epochs()
-            index = max(bisect_right(self._bases, self._recovery_point) - 1, 0)
-            for segment in self._segments[index:]:
-                if segment.base_offset < end_offset or segment is self._active:
+            for segment in self._segments.from_offset(self.recovery_point):
+                if segment.base_offset < end_offset or segment is self._segments.active:
                     segment.write_indexes(closing=False)
                     syncs += [path for path in segment.paths if self._disk.exists(path)]
             if self._disk.exists(self._epochs_path):
                 syncs.append(self._epochs_path)
-            syncs += producer_snapshots.paths_after(self._disk, self.directory, self._recovery_point)
-        self._roll_pending = False
-        self._unflushed_since_ms = None
+            syncs += producer_snapshots.paths_after(self._disk, self.directory, self.recovery_point)
+        self._flush.planned(end_offset)
         return FlushPlan(end_offset=end_offset, syncs=tuple(syncs))
 
     def flushed(self, end_offset: int) -> None:
         """Everything below `end_offset` is stable (unless it was truncated meanwhile)."""
-        self._recovery_point = max(self._recovery_point, min(end_offset, self._log_end_offset))
-
-    def flush_due(self, now_ms: int) -> bool:
-        """Whether something is to be made stable now."""
-        return self.offline_reason is None and (self._roll_pending or self._flush_limit_reached(now_ms))
+        self._flush.flushed(end_offset)
 
     def flush_deadline_ms(self) -> int:
-        """When `flush.ms` will ask for a flush; far in the future when nothing waits."""
-        return LONG_MAX if self._unflushed_since_ms is None else min(self._unflushed_since_ms + self.config.flush_ms, LONG_MAX)
+        """When `needs_flush` will have something; far in the future when nothing waits."""
+        return self._flush.deadline_ms(self.config, self._log_end_offset) if self.offline_reason is None else LONG_MAX
 
     def write_checkpoints(self) -> None:
         """Brings the leader-epoch checkpoint up to date."""
@@ -475,9 +437,9 @@ class PartitionLog:
         if self.offline_reason is not None:
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.topic}-{self.partition} is offline: {self.offline_reason}")
 
-    def _write(self, buffer: Buffer, extents: Sequence[Extent], wall_ms: int) -> None:
+    def _write(self, buffer: Buffer, extents: Sequence[Extent]) -> None:
         """Writes batches to the active segment, or to a new one when they do not fit or it is too old."""
-        active = self._active
+        active = self._segments.active
         config = self.config
         if active.size_bytes and (
             active.size_bytes + len(buffer) > config.segment_bytes
@@ -486,26 +448,24 @@ class PartitionLog:
             or len(active.offset_index) >= config.segment_index_bytes // OFFSET_ENTRY_BYTES
         ):
             self.roll()
-            active = self._active
+            active = self._segments.active
         try:
             active.append(buffer, extents, config.index_interval_bytes)
         except DiskError as error:
             self.offline_reason = str(error)
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
         self._log_end_offset = active.next_offset
-        if config.flush_messages != LONG_MAX or config.flush_ms != LONG_MAX:
-            if self._unflushed_since_ms is None:
-                self._unflushed_since_ms = wall_ms
+        if self._flush.appended(config):
             self._want_flush()
 
-    def _write_replicated(self, part: memoryview, found: list[tuple[int, BatchHeader]], start: int, wall_ms: int) -> None:
-        extents = [Extent(header.base_offset, header.last_offset, header.size_bytes, header.max_timestamp) for _, header in found]
-        self._write(part, extents, wall_ms)
-        for (position, header), extent in zip(found, extents, strict=True):
+    def _write_replicated(self, portion: Portion) -> None:
+        extents = [Extent(header.base_offset, header.last_offset, header.size_bytes, header.max_timestamp) for _, header in portion.found]
+        self._write(portion.data, extents)
+        for (position, header), extent in zip(portion.found, extents, strict=True):
             if header.partition_leader_epoch != self.epochs.latest_epoch and header.partition_leader_epoch != NO_EPOCH:
                 self.epochs.assign(header.partition_leader_epoch, header.base_offset)
             if header.producer_id >= 0:
-                marker = read_end_transaction_marker(part, position - start) if header.attributes & CONTROL_FLAG else None
+                marker = read_end_transaction_marker(portion.data, position) if header.attributes & CONTROL_FLAG else None
                 self._note_producer(header, extent, marker)
 
     def _note_producer(self, header: BatchHeader, extent: Extent, marker: EndTransactionMarker | None) -> None:
@@ -515,48 +475,17 @@ class PartitionLog:
             aborted = self.producers.marker_appended(header, extent.last_offset, marker)
             if aborted is not None:
                 with _OfflineOnFailure(self):
-                    self._active.transaction_index.append(aborted)
+                    self._segments.active.transaction_index.append(aborted)
 
-    def _segment_at(self, offset: int) -> LogSegment:
-        """The segment that contains `offset`, or the next one that has records (compaction leaves holes)."""
-        index = max(bisect_right(self._bases, offset) - 1, 0)
-        while self._segments[index].next_offset <= offset and index + 1 < len(self._segments):
-            index += 1
-        return self._segments[index]
+    def _duplicate(self, known: AppendedBatch, size_bytes: int) -> AppendResult:
+        time = known.timestamp if self.config.timestamp_type is TimestampType.LOG_APPEND_TIME else NO_TIME
+        return AppendResult(known.base_offset, known.last_offset, time, True, size_bytes, self._log_start_offset)
 
-    def _add_segment(self, segment: LogSegment) -> None:
-        self._segments.append(segment)
-        self._bases.append(segment.base_offset)
-        self._active = segment
-
-    def _drop_last_segment(self) -> None:
-        self._segments.pop().delete()
-        self._bases.pop()
-        if self._segments:
-            self._active = self._segments[-1]
-
-    def _expired_segments(self, wall_ms: int, high_watermark: int) -> int:
-        """How many of the oldest segments may go: by size, by age, or because the log starts behind them."""
-        config = self.config
-        excess = self.size_bytes - config.retention_bytes if config.delete and config.retention_bytes >= 0 else -1
-        count = 0
-        for segment in self._segments:
-            if segment.size_bytes == 0 or segment.next_offset > high_watermark:
-                break
-            below_start = segment is not self._active and segment.next_offset <= self._log_start_offset
-            too_large = excess >= segment.size_bytes
-            too_old = config.delete and config.retention_ms >= 0 and wall_ms - segment.max_timestamp > config.retention_ms
-            if not (below_start or too_large or too_old):
-                break
-            excess -= segment.size_bytes
-            count += 1
-        return count
-
-    def _flush_limit_reached(self, now_ms: int) -> bool:
-        if self._unflushed_since_ms is None:
-            return False
-        unflushed = self._log_end_offset - self._recovery_point
-        return unflushed >= self.config.flush_messages or now_ms - self._unflushed_since_ms >= self.config.flush_ms
+    def _check_marker(self, records: Buffer, header: BatchHeader) -> EndTransactionMarker | None:
+        marker = read_end_transaction_marker(records)
+        if marker is not None:
+            self.producers.check_marker(header, marker)
+        return marker
 
     def _want_flush(self) -> None:
         if self.on_flush_wanted is not None:
@@ -583,12 +512,3 @@ class _OfflineOnFailure:
         if isinstance(error, DiskError | CorruptRecord):
             self._log.offline_reason = str(error)
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
-
-
-def _check_replicated(view: memoryview, position: int, header: BatchHeader, next_offset: int, epoch: int) -> None:
-    if header.base_offset < next_offset:
-        raise CorruptRecord(f"a batch at offset {header.base_offset} follows one that ends before {next_offset}")
-    if header.partition_leader_epoch < epoch:
-        raise CorruptRecord(f"a batch of epoch {header.partition_leader_epoch} follows epoch {epoch} at offset {header.base_offset}")
-    if not crc_matches(view, header, position):
-        raise CorruptRecord(f"wrong checksum of the batch at offset {header.base_offset}")

@@ -119,6 +119,18 @@ def test_rolled_segment_is_made_stable_and_moves_the_recovery_point() -> None:
     assert world.log.recovery_point == base
 
 
+def test_flush_under_way_does_not_vouch_for_what_replaced_a_truncated_tail() -> None:
+    world = LogWorld()
+    for index in range(10):
+        world.append(b"%d" % index)
+    plan = world.log.plan_flush(10)
+    world.log.truncate_to(4)
+    for index in range(10):
+        world.append(b"other %d" % index, epoch=1)
+    world.log.flushed(plan.end_offset)
+    assert world.log.recovery_point == 4
+
+
 def test_flush_messages_and_flush_ms_are_honoured() -> None:
     world = LogWorld(LogConfig(flush_messages=3))
     world.append(b"a", b"b")
@@ -131,7 +143,9 @@ def test_flush_messages_and_flush_ms_are_honoured() -> None:
     assert world.log.recovery_point == 3
 
     world = LogWorld(LogConfig(flush_ms=50))
-    world.append(b"a", wall_ms=1000)
+    world.append(b"a")
+    assert world.manager.next_deadline_ms() == 0
+    world.manager.tick(1000, 1000)
     world.manager.tick(1049, 1049)
     assert persists(world.manager) == []
     assert world.manager.next_deadline_ms() == 1050

@@ -1,0 +1,96 @@
+"""The segments of one log, oldest first; the last is the active one, which is written.
+
+Invariants
+- There is always one; base offsets strictly increase.
+
+Sources: reference/disk-format.md.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+from raftkafka.storage.config import LogConfig
+from raftkafka.storage.segment import LogSegment
+
+
+class SegmentList:
+    """Finds, adds and removes segments."""
+
+    __slots__ = ("_bases", "_segments", "active")
+
+    def __init__(self, segments: Sequence[LogSegment]) -> None:
+        assert segments
+        self._segments = list(segments)
+        self._bases = [segment.base_offset for segment in segments]
+        self.active = self._segments[-1]
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    def __iter__(self) -> Iterator[LogSegment]:
+        return iter(self._segments)
+
+    def __getitem__(self, index: int) -> LogSegment:
+        return self._segments[index]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(segment.size_bytes for segment in self._segments)
+
+    def at(self, offset: int) -> LogSegment:
+        """The segment that contains `offset`, or the next one that has records (compaction leaves holes)."""
+        for segment in self.from_offset(offset):
+            if segment.next_offset > offset:
+                return segment
+        return self.active
+
+    def from_offset(self, offset: int) -> Sequence[LogSegment]:
+        """The segments from the one in whose range `offset` lies."""
+        return self._segments[max(bisect_right(self._bases, offset) - 1, 0) :]
+
+    def add(self, segment: LogSegment) -> None:
+        """Adds a segment, which becomes the active one; the one before the last is not written any more and lets go of its memory."""
+        if len(self._segments) > 1:
+            self._segments[-2].release()
+        self._segments.append(segment)
+        self._bases.append(segment.base_offset)
+        self.active = segment
+
+    def replace_all(self, segment: LogSegment) -> None:
+        """Deletes all segments, the newest first, and begins with this one."""
+        while self._segments:
+            self._segments.pop().delete()
+        self._segments = [segment]
+        self._bases = [segment.base_offset]
+        self.active = segment
+
+    def drop_last(self) -> None:
+        """Deletes the active segment; the one before it becomes active."""
+        self._segments.pop().delete()
+        self._bases.pop()
+        self.active = self._segments[-1]
+
+    def drop_first(self, count: int) -> None:
+        """Deletes the oldest segments, the oldest first, so that what a crash leaves of them still leads to the rest."""
+        for segment in self._segments[:count]:
+            segment.delete()
+        del self._segments[:count]
+        del self._bases[:count]
+
+    def expired(self, config: LogConfig, *, wall_ms: int, high_watermark: int, log_start_offset: int) -> int:
+        """How many of the oldest may go: by size, by age, or because the log starts behind them; none that reaches the high watermark."""
+        excess = self.size_bytes - config.retention_bytes if config.delete and config.retention_bytes >= 0 else -1
+        count = 0
+        for segment in self._segments:
+            if segment.size_bytes == 0 or segment.next_offset > high_watermark:
+                break
+            below_start = segment is not self.active and segment.next_offset <= log_start_offset
+            too_large = excess >= segment.size_bytes
+            too_old = config.delete and config.retention_ms >= 0 and wall_ms - segment.max_timestamp > config.retention_ms
+            if not (below_start or too_large or too_old):
+                break
+            excess -= segment.size_bytes
+            count += 1
+        return count

@@ -72,7 +72,10 @@ class Machine:
         self.rng = rng
         self._surroundings = surroundings
         self._make_node = make_node
+        self.may_fail = False
+        """Whether the disk was damaged on purpose, so that a process may end by itself."""
         self._powered = True
+        self._start_again = False
         surroundings.network.add_machine(name, self)
 
     # What the network asks
@@ -89,9 +92,10 @@ class Machine:
     # What happens to a machine
 
     def start(self) -> None:
-        """Power on, if need be, and a new process; nothing when one runs."""
+        """Power on, if need be, and a new process; when one is about to stop, after that; nothing when one runs."""
         self._powered = True
         if self.process is not None:
+            self._start_again = self.process.stopping
             return
         self._trace("starts")
         process = SimProcess(self, self._surroundings, self._make_node(self.disk, random.Random(self.rng.getrandbits(64))))
@@ -132,17 +136,23 @@ class Machine:
         """SIGTERM: the node hands over and its process ends by itself."""
         if self.process is not None:
             self._trace("is told to stop")
+            self.process.stopping = True
             self.process.tell(self.process.node.begin_shutdown)
 
     def process_stopped(self) -> None:
         """The node has stopped cleanly."""
         self._trace("stopped cleanly")
         self._end_process()
+        if self._start_again:
+            self._start_again = False
+            self._surroundings.heap.after(0, self.start)
 
     def process_failed(self, reason: str) -> None:
-        """The node halted or broke."""
+        """The node could not go on. Unless something was done to its disk, it should have been able to."""
         self._trace(f"process ends: {reason}")
         self._end_process()
+        if not self.may_fail:
+            self._surroundings.broken(f"{self.name}: {reason}")
 
     def _end_process(self) -> None:
         if self.process is not None:
@@ -162,6 +172,7 @@ class SimProcess:
         self.node = node
         self.ended = False
         self.paused = False
+        self.stopping = False
         self._machine = machine
         self._surroundings = surroundings
         self._missed: deque[Callable[[int], None]] = deque()

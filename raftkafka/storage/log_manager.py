@@ -91,9 +91,15 @@ class LogManager:
         self._next_token = 1
         self._in_flight: dict[int, list[tuple[PartitionLog, int]]] = {}
         self._flush_wanted: dict[PartitionKey, PartitionLog] = {}
+        self._stopping = False
         self._deletions: list[tuple[int, str]] = []
         self._checkpoint_due_ms = FAR_FUTURE_MS
         self._retention_due_ms = FAR_FUTURE_MS
+
+    @property
+    def shut_down(self) -> bool:
+        """Whether a clean stop is complete: everything is stable, and so is the marker that says so."""
+        return self._stopping and not self._in_flight
 
     def load(self, wall_ms: int) -> None:
         """Opens all logs, recovering those that need it. Serve only when `ready`."""
@@ -216,7 +222,11 @@ class LogManager:
             self._outputs.append(observed("log-offline", topic=log.topic, partition=log.partition, reason=str(error)))
 
     def clean_shutdown(self, broker_epoch: int) -> None:
-        """Closes all logs. Two effects follow, in this order: everything becomes stable, then the marker of a clean stop is written."""
+        """Closes all logs. Two effects follow, in this order: everything becomes stable, then the marker of a clean stop is written.
+
+        The process may end once `shut_down`. A log that is offline denies the marker: the next start has to look at everything.
+        """
+        self._stopping = True
         flushed: list[tuple[PartitionLog, int]] = []
         syncs: list[str] = []
         for log in self._logs.values():

@@ -191,6 +191,27 @@ def test_meta_properties() -> None:
             decode_meta_properties(data)
 
 
+def test_clean_stop_is_complete_only_when_data_and_then_marker_are_stable() -> None:
+    world = LogWorld()
+    world.append(b"a")
+    world.manager.clean_shutdown(5)
+    data, marker = persists(world.manager)
+    assert "data/events-0/00000000000000000000.log" in data.syncs
+    assert [write.path for write in marker.writes][-1] == "data/.kafka_cleanshutdown"
+    world.manager.persisted(data.token)
+    assert not world.manager.shut_down
+    world.manager.persisted(marker.token)
+    assert world.manager.shut_down
+
+
+def test_offline_log_denies_the_marker_of_a_clean_stop() -> None:
+    world = LogWorld()
+    world.append(b"a")
+    world.log.offline_reason = "damaged"
+    world.stop_cleanly()
+    assert not world.disk.exists("data/.kafka_cleanshutdown")
+
+
 def test_clean_stop_makes_everything_stable() -> None:
     world = LogWorld()
     world.log.append_as_leader(bytearray(produced(b"a")), leader_epoch=0, wall_ms=1000)

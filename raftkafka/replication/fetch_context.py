@@ -16,7 +16,7 @@ import random
 from collections import OrderedDict
 
 from raftkafka.base.errors import ApiError, ErrorCode
-from raftkafka.protocol.fetch_codec import FetchPartition, FetchPartitionResult, FetchRequestData
+from raftkafka.protocol.fetch_codec import UNKNOWN_HIGH_WATERMARK, FetchPartition, FetchPartitionResult, FetchRequestData
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.values import FetchDone
 
@@ -133,6 +133,8 @@ class FetchContext:
                 fetched = partitions[identity] = FetchedPartition(self, wanted)
             else:
                 fetched.request = wanted
+            if wanted.high_watermark != UNKNOWN_HIGH_WATERMARK:
+                fetched.told_high_watermark = wanted.high_watermark  # what the follower made of it: it may have dropped our answer
             self.dirty[fetched] = None
             named.append(fetched)
         for topic, topic_id, index in request.forgotten:

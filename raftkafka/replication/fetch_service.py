@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from raftkafka.base.errors import ApiError
 from raftkafka.base.ids import NodeId
-from raftkafka.protocol.fetch_codec import FetchPartitionResult, FetchRequestData
+from raftkafka.protocol.fetch_codec import UNKNOWN_HIGH_WATERMARK, FetchPartitionResult, FetchRequestData
 from raftkafka.replication.deadlines import Deadlines
 from raftkafka.replication.fetch_context import FINAL_EPOCH, INITIAL_EPOCH, FetchContext, FetchedPartition, FetchSessions
 from raftkafka.replication.fetch_reader import acknowledge, read
@@ -182,10 +182,9 @@ class FetchService:
 
 
 def _owes_high_watermark(fetched: FetchedPartition, result: FetchPartitionResult) -> bool:
-    """Whether the leader's high watermark is above what the follower told and what it was told."""
-    return result.high_watermark > min(fetched.request.high_watermark, fetched.request.fetch_offset) and (
-        result.high_watermark != fetched.told_high_watermark
-    )
+    """Whether the leader's high watermark is above what the follower knows; one that does not say (before version 18) is not owed."""
+    told = fetched.told_high_watermark
+    return fetched.request.high_watermark != UNKNOWN_HIGH_WATERMARK and told < result.high_watermark
 
 
 def _identity(context: FetchContext, fetched: FetchedPartition) -> tuple[str | bytes | None, int]:

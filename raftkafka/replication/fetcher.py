@@ -117,6 +117,7 @@ class LeaderFetcher:
         self._link_open = True
         self._link_wanted = True
         self._sessions_refused = False
+        self._in_flight.clear()
         self._backoff_ms = FIRST_BACKOFF_MS
         self._reset_session()
         self.send(now_ms)

@@ -271,6 +271,7 @@ class World:
         """Kills a process: its links close."""
         self.down.add(node_id)
         self.queue = deque(entry for entry in self.queue if node_id not in entry[:2])
+        self.alter_requests = [entry for entry in self.alter_requests if entry[0].node_id != node_id]
         self.nodes[node_id].links = {}
         for node in self.nodes.values():
             if node.links.pop(NodeId(node_id), None) is not None and node.node_id not in self.down:
@@ -312,6 +313,28 @@ class World:
                 return True
         return False
 
+    def deliver_any(self, rng: random.Random) -> bool:
+        """Delivers the oldest message of some link: order holds within a link only."""
+        heads: dict[tuple[NodeId, NodeId], int] = {}
+        for index, (source, target, _) in enumerate(self.queue):
+            if (source, target) not in self.cut and target not in self.down and source not in self.down:
+                heads.setdefault((source, target), index)
+        if not heads:
+            return False
+        index = rng.choice(list(heads.values()))
+        _, _, action = self.queue[index]
+        del self.queue[index]
+        action()
+        return True
+
+    def tick(self, duration_ms: int) -> None:
+        """Lets time pass at once; nothing is delivered."""
+        self.now_ms += duration_ms
+        for node in self.nodes.values():
+            if node.node_id not in self.down and node.manager.next_deadline_ms() <= self.now_ms:
+                node.manager.tick(self.now_ms, self.now_ms)
+                self.settle(node)
+
     def advance(self, duration_ms: int, *, step_ms: int = 10) -> None:
         """Lets time pass, in steps."""
         end_ms = self.now_ms + duration_ms
@@ -342,7 +365,8 @@ class World:
             case values.SendAlterPartition():
                 self.alter_requests.append((node, output.request))
                 if self.controller_answers:
-                    self.queue.append((node.node_id, node.node_id, self.answer_alter_partition))
+                    entry = self.alter_requests[-1]
+                    self.queue.append((node.node_id, node.node_id, lambda: self._answer(entry)))
             case Observed():
                 node.observed.append(output)
             case _:
@@ -383,7 +407,11 @@ class World:
 
     def answer_alter_partition(self, error: ErrorCode = ErrorCode.NONE) -> None:
         """Applies the oldest unanswered request, or refuses every partition of it with `error`."""
-        node, request = self.alter_requests.pop(0)
+        self._answer(self.alter_requests[0], error)
+
+    def _answer(self, entry: tuple[Node, AlterPartition], error: ErrorCode = ErrorCode.NONE) -> None:
+        self.alter_requests.remove(entry)
+        node, request = entry
         results: list[AlterPartitionResult] = []
         for item in request.partitions:
             key = PartitionKey(item.topic_id, item.partition)

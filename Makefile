@@ -81,12 +81,12 @@ sim-many: $(VENV)/.runtime ## many seeds, stopping at the first failure: COUNT=5
 
 # --- checks -----------------------------------------------------------------------------------------------------------------
 
-.PHONY: test check format lint types layers fast-tests coverage bench
+.PHONY: test check format lint types layers fast-tests-of-protocol fast-tests-of-the-rest coverage bench
 test: $(VENV)/.dev lint types layers ## everything that must be green: T=tests/raft for a part
 	@$(PY) -m pytest $(T)
 
 check: $(VENV)/.dev ## format, lint, types, layer rules, fast tests: under a minute
-	@$(MAKE) -j2 lint layers types fast-tests
+	@$(MAKE) -j2 lint layers types fast-tests-of-protocol fast-tests-of-the-rest
 
 format: $(VENV)/.dev ## write the code as the formatter wants it
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
@@ -101,8 +101,14 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	@said=$$($(VENV)/bin/lint-imports 2>&1) || { echo "$$said"; exit 1; }
 
-fast-tests: $(VENV)/.dev
-	@HYPOTHESIS_PROFILE=fast $(PY) -m pytest -m "not slow and not cluster and not java" $(T)
+# Two halves that take about as long as each other, so that two cores share them.
+FAST := HYPOTHESIS_PROFILE=fast $(PY) -m pytest -m "not slow and not cluster and not java"
+
+fast-tests-of-protocol: $(VENV)/.dev
+	@$(FAST) tests/protocol tests/house
+
+fast-tests-of-the-rest: $(VENV)/.dev
+	@$(FAST) $(T) --ignore tests/protocol --ignore tests/house
 
 coverage: $(VENV)/.dev ## which lines the tests reach
 	@$(PY) -m coverage run -m pytest -m "not java" $(T) && $(PY) -m coverage report

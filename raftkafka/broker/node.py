@@ -19,16 +19,17 @@ from collections import deque
 from raftkafka.base.disk import Disk, Persist
 from raftkafka.base.errors import DiskError, PeerError
 from raftkafka.base.ids import NO_NODE, NodeId
+from raftkafka.base.lane import Lane
 from raftkafka.base.observed import Observed, observed
 from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.connection import Connection
 from raftkafka.broker.control import ControlMessage, ControlReply, ControlRequest, Forward, ForwardReply, RaftFrame
 from raftkafka.broker.control_links import Received
 from raftkafka.broker.effects import Flush, Halt, LinkId, NodeEffect
-from raftkafka.broker.lifecycle import BrokerState
 from raftkafka.broker.metadata_flow import MetadataFlow
 from raftkafka.broker.parts import Parts, Ports, assemble
 from raftkafka.broker.replica_flow import ReplicaFlow
+from raftkafka.broker.shutdown import Shutdown, Step
 from raftkafka.metadata.control_messages import (
     AllocateProducerIds,
     AllocateProducerIdsReply,
@@ -60,8 +61,6 @@ class BrokerNode:
         self._tokens: dict[int, tuple[str, int]] = {}
         self._next_token = 1
         self._now_ms = 0
-        self._stopping = False
-        self._stopped = False
         self._parts: Parts = assemble(
             config=config,
             disk=disk,
@@ -71,6 +70,8 @@ class BrokerNode:
         )
         self._metadata = MetadataFlow(self._parts)
         self._replication = ReplicaFlow(self._parts, emit=self._effects.append)
+        self._shutdown = Shutdown(self._parts, self._effects.append)
+        self._log_lane: Lane[Observed] = Lane()
 
     @property
     def parts(self) -> Parts:
@@ -80,7 +81,7 @@ class BrokerNode:
     @property
     def stopped(self) -> bool:
         """Whether a clean stop is complete."""
-        return self._stopped
+        return self._shutdown.step is Step.STOPPED
 
     # Events
 
@@ -143,14 +144,17 @@ class BrokerNode:
         if owner == "raft":
             self._parts.raft.persisted(own_token, now_ms)
         else:
+            self._log_lane.persisted(own_token)
             self._parts.logs.persisted(own_token)
 
     def persist_failed(self, token: int, error: DiskError, now_ms: int) -> None:
-        """A node that cannot make its metadata or data stable stops: what it had promised is on the other replicas."""
+        """Logs that cannot be made stable go offline; a node that cannot keep its vote and its metadata log stops."""
         owner, own_token = self._tokens.pop(token)
         if owner == "logs":
+            self._log_lane.persisted(own_token)
             self._parts.logs.persist_failed(own_token, error)
-        self._effects.append(Halt(f"writing to disk failed: {error}"))
+        else:
+            self._effects.append(Halt(f"the metadata log cannot be written: {error}"))
 
     def tick(self, now_ms: int) -> None:
         self._now_ms = now_ms
@@ -184,22 +188,22 @@ class BrokerNode:
             deadline = min(deadline, parts.controller.next_deadline_ms())
         if parts.lifecycle is not None:
             deadline = min(deadline, parts.lifecycle.next_deadline_ms())
-        return deadline
+        return min(deadline, self._shutdown.next_deadline_ms())
 
     def begin_shutdown(self, now_ms: int) -> None:
-        if self._stopping:
-            return
-        self._stopping = True
-        if self._parts.lifecycle is not None:
-            self._parts.lifecycle.begin_shutdown(now_ms)
+        self._shutdown.begin(now_ms)
 
     def settle(self, now_ms: int) -> list[NodeEffect]:
         """Moves outputs between the parts until nothing moves any more, and returns what the shell must do."""
         self._now_ms = now_ms
-        while self._settle_once(now_ms):
-            pass
-        if self._stopping and not self._stopped:
-            self._finish_shutdown()
+        moving = True
+        while moving:
+            while self._settle_once(now_ms):
+                pass
+            step = self._shutdown.step
+            if step is not Step.SERVING:
+                self._shutdown.advance(now_ms)
+            moving = self._shutdown.step is not step
         for connection in self._touched:
             connection.touched = False
             self._effects.append(Flush(connection))
@@ -228,8 +232,10 @@ class BrokerNode:
         if self._metadata.settle(now_ms):
             self._announce_applied(now_ms)
             moved = True
-        for output in parts.logs.drain():
-            self._emit_mapped("logs", output)
+        for log_output in parts.logs.drain():
+            self._log_lane.push(log_output)
+        for log_output in self._log_lane.take():
+            self._emit_mapped("logs", log_output)
         self._effects.extend(parts.groups.drain())
         if parts.controller is not None:
             self._effects.extend(parts.controller.drain())
@@ -339,16 +345,6 @@ class BrokerNode:
         if broker is not None and not broker.fenced and broker.endpoints:
             endpoint = broker.endpoints[0]
             self._parts.links.probe(node_id, endpoint.host, endpoint.port)
-
-    # The end
-
-    def _finish_shutdown(self) -> None:
-        lifecycle = self._parts.lifecycle
-        if lifecycle is not None and lifecycle.state is not BrokerState.STOPPED:
-            return
-        self._parts.replicas.checkpoint_high_watermarks()
-        self._parts.logs.clean_shutdown(lifecycle.broker_epoch if lifecycle is not None else -1)
-        self._stopped = True
 
     def _touch(self, connection: Connection) -> None:
         if not connection.touched:

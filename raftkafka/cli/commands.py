@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import click
 
@@ -44,6 +45,16 @@ def sim(seed: int, count: int, trace: bool) -> None:
     from raftkafka.cli.simulate import simulate_seeds
 
     sys.exit(simulate_seeds(first_seed=seed, count=count, trace=trace))
+
+
+@commands.command("bench")
+@click.option("--quick", is_flag=True, help="Little of everything: to try the benchmark, not to quote it.")
+@click.option("--output", type=click.Path(path_type=Path), help="Also write the table to this file.")
+def bench(quick: bool, output: Path | None) -> None:
+    """Measure raftkafka beside Apache Kafka on this machine (some fifteen minutes; needs Java and Maven for the comparison)."""
+    from cluster.bench.run import main
+
+    sys.exit(main(quick=quick, output=output))
 
 
 @commands.command("apis")

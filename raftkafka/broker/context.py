@@ -9,8 +9,7 @@ from raftkafka.broker.connection import Connection
 
 @attrs.frozen(kw_only=True)
 class RequestContext:
-    """One request: who sent it, in which version, when. `body` is the request's bytes after the header (valid during the call only);
-    `client_host` is as Kafka's tools show it, `/127.0.0.1`.
+    """One request: who sent it, in which version, when. `client_host` is as Kafka's tools show it, `/127.0.0.1`.
     """
 
     api_key: int
@@ -22,4 +21,3 @@ class RequestContext:
     now_ms: int
     wall_ms: int
     connection: Connection
-    body: memoryview

@@ -46,7 +46,7 @@ class RaftFrame:
 
 @attrs.frozen(kw_only=True)
 class Forward:
-    """A client's request that the active controller must decide, as the client sent it (body only, in `api_version`)."""
+    """A client's request that the active controller must decide: its body in `api_version`."""
 
     api_key: int
     api_version: int

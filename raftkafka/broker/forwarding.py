@@ -1,4 +1,4 @@
-"""Forwarding: the active controller gets a request as the client wrote it, and the client gets what the controller wrote (KIP-590)."""
+"""Forwarding: the active controller gets a client's request, and the client gets what the controller answers (KIP-590)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from raftkafka.broker.context import RequestContext
 from raftkafka.broker.control import ControlReply, Forward, ForwardReply
 from raftkafka.broker.handlers.responder import Respond
 from raftkafka.broker.services import Services
-from raftkafka.protocol.framing import read_message
+from raftkafka.protocol.framing import read_message, write_message
 
 NOT_REPEATABLE = frozenset({19, 20, 37})
 """CreateTopics, DeleteTopics, CreatePartitions: sent a second time they would answer with an error for what the first time did."""
@@ -26,7 +26,7 @@ def forward(services: Services, request: Any, response_class: type[Any], refuse:
         api_version=version,
         client_id=context.client_id,
         client_host=context.client_host,
-        body=bytes(context.body),
+        body=write_message(request, version),
     )
 
     def answered(reply: ControlReply | None) -> None:

@@ -58,12 +58,11 @@ class Router:
             now_ms=now_ms,
             wall_ms=wall_ms,
             connection=connection,
-            body=frame[offset:],
         )
         if key == PRODUCE_KEY:
-            handle_produce(self._services, context, self._touch)
+            handle_produce(self._services, context, frame, offset, self._touch)
         elif key == FETCH_KEY:
-            handle_fetch(self._services, context, self._touch)
+            handle_fetch(self._services, context, frame, offset, self._touch)
         else:
             self._handle_declared(connection, header, frame, offset, context)
 

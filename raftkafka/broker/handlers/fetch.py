@@ -27,10 +27,10 @@ FIRST_VERSION_WITH_ENDPOINTS = 16
 Touch = Callable[[Connection], None]
 
 
-def handle_frame(services: Services, context: RequestContext, touch: Touch) -> None:
+def handle_frame(services: Services, context: RequestContext, frame: memoryview, offset: int, touch: Touch) -> None:
     """Answers at once, or when there is enough to say."""
     version = context.api_version
-    request = decode_fetch_request(context.body, 0, version)
+    request = decode_fetch_request(frame, offset, version)
     slot = context.connection.reserve()
 
     def done(reply: FetchReply) -> None:

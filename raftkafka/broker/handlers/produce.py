@@ -34,9 +34,9 @@ ALLOWED_ACKS = (-1, 0, 1)
 Touch = Callable[[Connection], None]
 
 
-def handle_frame(services: Services, context: RequestContext, touch: Touch) -> None:
+def handle_frame(services: Services, context: RequestContext, frame: memoryview, offset: int, touch: Touch) -> None:
     """Appends at once; answers at once or when the replicas have it."""
-    request = decode_produce_request(context.body, 0, context.api_version)
+    request = decode_produce_request(frame, offset, context.api_version)
     connection = context.connection
     entries, refused = _resolve(services.image.topics, request)
     if request.acks == 0:

@@ -20,7 +20,7 @@ class ServerLog:
     """`event` names are kebab-case, as those of `Observed`."""
 
     def __init__(self, *, node_id: int, log_format: LogFormat = "console") -> None:
-        self._logger = _make_logger(log_format).bind(node=node_id)
+        self._logger = _make_logger(log_format).bind(logged_by=node_id)
         self._peer_second = 0
         self._peer_lines = 0
 
@@ -72,8 +72,8 @@ def _import_structlog() -> Any:
 
 
 def _render_line(_logger: object, _method: str, event: dict[str, Any]) -> str:
-    """`time level node event name=value ...`, stable enough for grep."""
-    head = f"{event.pop('timestamp')} {event.pop('level'):<7} node={event.pop('node')} {event.pop('event')}"
+    """`time level [node 1] event name=value ...`, stable enough for grep; a field `node` is another node that the event is about."""
+    head = f"{event.pop('timestamp')} {event.pop('level'):<7} [node {event.pop('logged_by')}] {event.pop('event')}"
     return " ".join([head, *(f"{name}={_quoted(value)}" for name, value in event.items())])
 
 

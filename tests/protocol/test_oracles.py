@@ -99,6 +99,8 @@ def assert_same_as_kafka_python(ours: Any, theirs: Any, version: int) -> None:
             assert_same_as_kafka_python(value, getattr(theirs, name), version)
     elif isinstance(theirs, uuid.UUID):
         assert ours == theirs.bytes
+    elif theirs is None:
+        assert ours in (None, ZERO_ID)
     else:
         assert ours == theirs
 

@@ -31,6 +31,9 @@ class FaultKind(enum.Enum):
     WALL_CLOCK_JUMP = "wall-clock-jump"
 
 
+UNCLEAN_ENDS = (FaultKind.KILL, FaultKind.POWER_OFF)
+
+
 @attrs.frozen(kw_only=True)
 class Fault:
     """One fault, from `at_ms` for `duration_ms`. `amount` is in milliseconds where the kind has one (a delay, a jump)."""
@@ -67,8 +70,11 @@ class FaultPlan:
 
 @attrs.frozen(kw_only=True)
 class FaultSettings:
-    """What plans are drawn from. Power failures need a distance: records are acknowledged from page caches, so replicas must not lose
-    theirs together (reference/replication-rules.md)."""
+    """What plans are drawn from.
+
+    Records are acknowledged from page caches, so a power failure may lose what a replica had acknowledged, and the others must be there to
+    give it back: within `power_off_distance_ms` of one, no other node ends uncleanly (KIP-966 promises no more).
+    """
 
     duration_ms: int = 20_000
     kinds: tuple[FaultKind, ...] = tuple(FaultKind)
@@ -82,16 +88,19 @@ def draw_plan(rng: random.Random, settings: FaultSettings, nodes: tuple[str, ...
     kinds = [kind for kind in settings.kinds if rng.random() < 0.5] or [rng.choice(settings.kinds)]
     mean_interval_ms = settings.mean_interval_ms * rng.choice((0.5, 1, 2))
     faults: list[Fault] = []
-    at_ms, next_power_off_ms = 0, 0
+    at_ms = power_off_from_ms = unclean_from_ms = 0
     while True:
         at_ms += 1 + int(rng.expovariate(1.0) * mean_interval_ms)
         if at_ms >= settings.duration_ms:
             return FaultPlan(tuple(faults))
         fault = _draw_fault(rng, settings, rng.choice(kinds), nodes, at_ms)
-        if fault.kind is FaultKind.POWER_OFF:
-            if at_ms < next_power_off_ms:
+        if fault.kind in UNCLEAN_ENDS:
+            is_power_off = fault.kind is FaultKind.POWER_OFF
+            if at_ms < (power_off_from_ms if is_power_off else unclean_from_ms):
                 continue
-            next_power_off_ms = at_ms + fault.duration_ms + settings.power_off_distance_ms
+            power_off_from_ms = max(power_off_from_ms, at_ms + fault.duration_ms + settings.power_off_distance_ms)
+            if is_power_off:
+                unclean_from_ms = power_off_from_ms
         faults.append(fault)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import subprocess
@@ -9,7 +10,7 @@ import sys
 
 import pytest
 
-from raftkafka.simulation.faults import Fault, FaultKind, FaultPlan, FaultSettings, draw_plan
+from raftkafka.simulation.faults import UNCLEAN_ENDS, Fault, FaultKind, FaultPlan, FaultSettings, draw_plan
 from raftkafka.simulation.run import RunSettings, run_seed
 
 SHORT = RunSettings(faults=FaultSettings(duration_ms=4_000, mean_interval_ms=700, max_fault_ms=2_000, power_off_distance_ms=4_000))
@@ -63,10 +64,11 @@ def test_a_plan_is_drawn_from_the_seed_and_any_part_of_it_is_a_plan() -> None:
     assert len(plan.without(0).faults) == len(plan.faults) - 1
 
 
-def test_power_failures_keep_their_distance() -> None:
-    settings = FaultSettings(duration_ms=200_000, kinds=(FaultKind.POWER_OFF,))
-    plan = draw_plan(random.Random(1), settings, ("n1", "n2", "n3"))
-    ends_ms = -settings.power_off_distance_ms
-    for fault in plan.faults:
-        assert fault.at_ms >= ends_ms + settings.power_off_distance_ms
-        ends_ms = fault.at_ms + fault.duration_ms
+def test_near_a_power_failure_no_other_node_ends_uncleanly() -> None:
+    settings = FaultSettings(duration_ms=400_000, kinds=(FaultKind.POWER_OFF, FaultKind.KILL, FaultKind.STOP))
+    for seed in range(10):
+        plan = draw_plan(random.Random(seed), settings, ("n1", "n2", "n3"))
+        unclean = [fault for fault in plan.faults if fault.kind in UNCLEAN_ENDS]
+        for earlier, later in itertools.pairwise(unclean):
+            if FaultKind.POWER_OFF in (earlier.kind, later.kind):
+                assert later.at_ms >= earlier.at_ms + earlier.duration_ms + settings.power_off_distance_ms

@@ -1,0 +1,158 @@
+"""Brokers are killed, frozen, cut off, stopped under load: nothing acknowledged is lost, repeated or out of order; the cluster heals.
+
+The load is an idempotent acks=all producer and a group consumer (`workload.py`), on a topic of three partitions, three replicas each and
+`min.insync.replicas=2`. Times without an acknowledgement are held to loose bounds here; `make bench` measures them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.cluster.real_cluster import RealCluster, eventually
+from tests.cluster.workload import PARTITIONS, Load, load_on
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+Start = Callable[..., RealCluster]
+
+KILL_GAP_S = 5.0
+STOP_GAP_S = 3.0
+
+IMPATIENT = {"request.timeout.ms": 3000, "socket.timeout.ms": 5000, "topic.metadata.refresh.interval.ms": 1000}
+"""For faults that leave connections open: the client must find out on its own, which takes librdkafka minutes by default. (A leader that
+is cut off from the controllers does not know that it leads no more; nor does it with Apache Kafka.)"""
+
+
+def leader_that_is_not_the_controller(cluster: RealCluster, topic: str) -> int:
+    controller = cluster.controller_id()
+    return next(leader for leader in (cluster.leader_of(topic, partition) for partition in range(PARTITIONS)) if leader != controller)
+
+
+def kill_and_heal(cluster: RealCluster, load: Load, node_id: int) -> None:
+    """Kills a node, requires that all partitions go on without it, and starts it again."""
+    killed_at = time.monotonic()
+    cluster.kill(node_id)
+    load.writer.wait_for_acks()
+    assert load.writer.longest_gap_s(killed_at) < KILL_GAP_S
+    cluster.start(node_id)
+    cluster.wait_healed()
+    load.writer.wait_for_acks()
+
+
+def test_killed_leader(own_cluster: Start) -> None:
+    cluster = own_cluster()
+    with load_on(cluster) as load:
+        kill_and_heal(cluster, load, leader_that_is_not_the_controller(cluster, load.topic))
+        load.finish_and_verify()
+        assert load.writer.errors == []
+
+
+def test_killed_controller_that_leads_partitions_too(own_cluster: Start) -> None:
+    cluster = own_cluster()
+    with load_on(cluster) as load:
+        controller = cluster.controller_id()
+        assert controller in {cluster.leader_of(load.topic, partition) for partition in range(PARTITIONS)}
+        kill_and_heal(cluster, load, controller)
+        load.finish_and_verify()
+        assert load.writer.errors == []
+
+
+def test_every_node_killed_in_turn_with_the_active_controller_first_each_time(own_cluster: Start) -> None:
+    cluster = own_cluster()
+    with load_on(cluster) as load:
+        for _ in range(3):
+            kill_and_heal(cluster, load, cluster.controller_id())
+        load.finish_and_verify()
+        assert load.writer.errors == []
+
+
+def test_all_nodes_killed_at_once_and_started_again(own_cluster: Start) -> None:
+    cluster = own_cluster()
+    with load_on(cluster) as load:
+        cluster.kill(1, 2, 3)
+        time.sleep(0.5)
+        cluster.start(1, 2, 3)
+        cluster.wait_healed()
+        load.writer.wait_for_acks()
+        load.finish_and_verify()
+
+
+def test_two_of_three_killed_leave_no_false_acknowledgement_and_all_heals(own_cluster: Start) -> None:
+    """The quorum is gone with them: the ISR cannot shrink, so the leader that is left acknowledges nothing, and may still be read."""
+    cluster = own_cluster()
+    with load_on(cluster, **IMPATIENT) as load:
+        survivor = cluster.leader_of(load.topic, 0)
+        others = [node_id for node_id in cluster.node_ids if node_id != survivor]
+        cluster.kill(*others)
+        time.sleep(0.5)  # What was replicated before the kill may still be on its way to the producer.
+        acknowledged, seen = load.writer.ack_count, len(load.reader.seen[0])
+        time.sleep(3)
+        assert load.writer.ack_count == acknowledged
+        assert seen > 0
+        cluster.start(*others)
+        cluster.wait_healed()
+        load.writer.wait_for_acks()
+        load.finish_and_verify()
+
+
+def test_clean_stop_of_a_leader_is_hardly_felt(own_cluster: Start) -> None:
+    cluster = own_cluster()
+    with load_on(cluster) as load:
+        leader = leader_that_is_not_the_controller(cluster, load.topic)
+        began = time.monotonic()
+        cluster.stop(leader)
+        load.writer.wait_for_acks()
+        assert load.writer.longest_gap_s(began) < STOP_GAP_S
+        cluster.start(leader)
+        cluster.wait_healed()
+        load.finish_and_verify()
+        assert load.writer.errors == []
+
+
+def test_rolling_restart_of_all_nodes(own_cluster: Start) -> None:
+    cluster = own_cluster()
+    with load_on(cluster) as load:
+        for node_id in cluster.node_ids:
+            cluster.stop(node_id)
+            cluster.start(node_id)
+            cluster.wait_healed()
+        load.writer.wait_for_acks()
+        load.finish_and_verify()
+        assert load.writer.errors == []
+
+
+def test_frozen_leader_loses_its_partitions_and_comes_back_without_harm(own_cluster: Start) -> None:
+    cluster = own_cluster()
+    with load_on(cluster, **IMPATIENT) as load:
+        leader = cluster.leader_of(load.topic, 0)
+        cluster.pause(leader)
+        eventually(lambda: (view := cluster.partition_view(load.topic, 0)) and view.leader_id not in (leader, -1), what="another leader")
+        load.writer.wait_for_acks()
+        cluster.resume(leader)
+        cluster.wait_healed()
+        load.writer.wait_for_acks()
+        load.finish_and_verify()
+        assert load.writer.errors == []
+
+
+@pytest.mark.parametrize("one_way", [False, True], ids=["both ways", "one way"])
+def test_leader_cut_off_from_the_others(own_cluster: Start, one_way: bool) -> None:
+    """Clients still reach it: it must not acknowledge what the others do not have."""
+    cluster = own_cluster()
+    with load_on(cluster, **IMPATIENT) as load:
+        leader = cluster.leader_of(load.topic, 0)
+        cluster.partition(leader, one_way=one_way)
+        eventually(lambda: _moved(cluster, load.topic, leader), what="another leader", timeout_s=30)
+        load.writer.wait_for_acks()
+        cluster.heal()
+        cluster.wait_healed()
+        load.writer.wait_for_acks()
+        load.finish_and_verify()
+
+
+def _moved(cluster: RealCluster, topic: str, leader: int) -> bool:
+    found = cluster.partition_view(topic, 0)
+    return found is not None and found.leader_id not in (leader, -1)

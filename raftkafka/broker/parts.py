@@ -196,6 +196,8 @@ def _controller(config: BrokerConfig, meta: MetaProperties, raft: RaftDriver, rn
             min_insync_replicas=config.min_insync_replicas,
             unclean_leader_election_enable=config.unclean_leader_election_enable,
             delete_topic_enable=config.delete_topic_enable,
+            auto_leader_rebalance_enable=config.auto_leader_rebalance_enable,
+            leader_imbalance_check_interval_ms=config.leader_imbalance_check_interval_seconds * 1000,
         ),
         rng=random.Random(rng.getrandbits(64)),
     )

@@ -32,6 +32,7 @@ from raftkafka.controller.cluster_control import (
 from raftkafka.controller.config_control import decide_alter_configs, decide_incremental_alter_configs
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.isr_control import decide_alter_partition
+from raftkafka.controller.leader_balance import decide_preferred_balance
 from raftkafka.controller.policy import MIN_INSYNC_REPLICAS
 from raftkafka.controller.producer_ids import decide_allocate_producer_ids
 from raftkafka.controller.requests import ControllerReply, ControllerRequest, refusal_reply
@@ -82,6 +83,7 @@ class QuorumController:
         self._waiting = WaitingAnswers()
         self._lost: dict[NodeId, int] = {}
         self._observed: list[Observed] = []
+        self._next_balance_ms = FAR_FUTURE_MS
 
     @property
     def active(self) -> bool:
@@ -102,6 +104,8 @@ class QuorumController:
         self._pending = self._committed = image
         self._appended_offset = image.offset
         self._sessions.begin(image, now_ms)
+        if self._settings.auto_leader_rebalance_enable:
+            self._next_balance_ms = now_ms + self._settings.leader_imbalance_check_interval_ms
         self._observed.append(observed("controller-active", node=self._node_id, epoch=epoch, offset=image.offset))
         if not image.features:
             self._carry_out(_bootstrap(self._settings), now_ms)
@@ -273,7 +277,7 @@ class QuorumController:
     # --- time
 
     def tick(self, now_ms: int) -> None:
-        """Fences brokers whose session is over, each in a decision of its own."""
+        """Fences brokers whose session is over, each in a decision of its own, and sends leaders home."""
         if not self._active:
             return
         late_ms = now_ms - self._sessions.next_deadline_ms(self._unfenced())
@@ -282,12 +286,15 @@ class QuorumController:
         for node_id in self._sessions.expired(self._unfenced(), now_ms):
             self._carry_out(decide_fence(self._pending, node_id, self._settings, why="its session timed out"), now_ms)
         self._release_applied(now_ms)
+        if now_ms >= self._next_balance_ms:
+            self._next_balance_ms = now_ms + self._settings.leader_imbalance_check_interval_ms
+            self._carry_out(decide_preferred_balance(self._pending, self._settings), now_ms)
 
     def next_deadline_ms(self) -> int:
         """When `tick` has something to do."""
         if not self._active:
             return FAR_FUTURE_MS
-        return min(self._sessions.next_deadline_ms(self._unfenced()), self._waiting.next_deadline_ms())
+        return min(self._sessions.next_deadline_ms(self._unfenced()), self._waiting.next_deadline_ms(), self._next_balance_ms)
 
     def drain(self) -> list[Observed]:
         """What happened since the last call."""

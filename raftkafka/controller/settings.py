@@ -22,6 +22,8 @@ class ControllerSettings:
     """The static value; the first active controller makes it the cluster-wide dynamic default, which rules from then on."""
     unclean_leader_election_enable: bool = False
     delete_topic_enable: bool = True
+    auto_leader_rebalance_enable: bool = True
+    leader_imbalance_check_interval_ms: int = 10_000
     max_partitions_per_request: int = 10_000
     shutdown_wait_ms: int = 1_000
     """How long a heartbeat that asks to shut down is held back at most, so that the broker need not ask again."""

@@ -26,6 +26,7 @@ OUR_DEFAULTS: Mapping[str, str] = {
     "broker.session.timeout.ms": "3000",
     "controller.quorum.election.timeout.ms": "600",
     "group.coordinator.rebalance.protocols": "classic",
+    "leader.imbalance.check.interval.seconds": "10",
     "listeners": "PLAINTEXT://127.0.0.1:9092",
     "log.dir": "/tmp/raftkafka-logs",
     "replica.fetch.backoff.ms": "50",

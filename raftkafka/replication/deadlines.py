@@ -1,6 +1,7 @@
 """Deadlines of many waiting things, most of which are done long before: adding and discarding are O(1).
 
-Deadlines are rounded up to buckets of `granularity_ms`; a bucket is a dictionary, so what completes leaves nothing behind but an empty bucket.
+Deadlines are rounded up to buckets of `granularity_ms`; a bucket is a dictionary, so what completes leaves nothing behind but an empty
+bucket.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a fetch wants, kept between its requests: incremental fetch sessions (KIP-227), and the one request of a client without a session.
 
-A session costs nothing for partitions that are idle: a partition *touches* the sessions that watch it, and only what is `dirty` is looked at.
+A session costs nothing for partitions that are idle: a partition *touches* the sessions that watch it, and only what is `dirty` is looked
+at.
 
 Invariants
 - A partition is dirty from the moment it may have something to say until a response said it; one that returned records stays dirty until

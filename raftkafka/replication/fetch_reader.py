@@ -1,10 +1,11 @@
 """Reading one partition for one fetch: fencing, divergence, bounds, records.
 
 Rules (replication-rules.md)
-- K-320: a request of another leader epoch is fenced; K-595: (fetch offset, last fetched epoch) must be a point of this log, else the answer is
-  the diverging epoch, no records, and the follower's progress is not touched.
+- K-320: a request of another leader epoch is fenced; K-595: (fetch offset, last fetched epoch) must be a point of this log, else the
+  answer is the diverging epoch, no records, and the follower's progress is not touched.
 - A follower reads up to the log end and only from the leader; a consumer up to the high watermark or the last stable offset.
-- K-392: a follower serves consumers up to its own high watermark; above it the answer is OFFSET_NOT_AVAILABLE, since the leader may have more.
+- K-392: a follower serves consumers up to its own high watermark; above it the answer is OFFSET_NOT_AVAILABLE, since the leader may have
+  more.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def acknowledge(replicas: Replicas, fetched: FetchedPartition, now_ms: int) -> L
 
 
 def read(replicas: Replicas, fetched: FetchedPartition, *, max_bytes: int, at_least_one_batch: bool) -> FetchPartitionResult:
-    """What this partition answers to the fetch, with at most `max_bytes` of records (more when the first batch is larger and it must go)."""
+    """What this partition answers: at most `max_bytes` of records, or one larger batch when `at_least_one_batch`."""
     context, wanted = fetched.context, fetched.request
     result = FetchPartitionResult(wanted.topic, wanted.topic_id, wanted.partition)
     partition: Partition | None = None
@@ -126,7 +127,7 @@ def _check(partition: Partition, context: FetchContext, wanted: FetchPartition) 
 
 
 def diverging_epoch(partition: Partition, wanted: FetchPartition) -> tuple[int, int] | None:
-    """The largest epoch of this log that is not above the fetcher's last one, with its end offset, if the fetcher's log is not a prefix of it."""
+    """None when the fetcher's log is a prefix of this one; else (epoch, end offset) of the largest epoch here not above its last."""
     last_fetched_epoch = wanted.last_fetched_epoch
     if last_fetched_epoch < 0:
         return None

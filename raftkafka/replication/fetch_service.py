@@ -1,8 +1,8 @@
 """Serving fetches of consumers and followers, and keeping those that wait for data.
 
 Invariants
-- A fetch is answered when it has `min_bytes`, an error, a diverging epoch or a preferred replica to tell, or when its time is up. News of a high
-  watermark alone answers a follower after a short linger, so that it usually travels with data (KIP-1166).
+- A fetch is answered when it has `min_bytes`, an error, a diverging epoch or a preferred replica to tell, or when its time is up. News of
+  a high watermark alone answers a follower after a short linger, so that it usually travels with data (KIP-1166).
 - A follower's progress is taken from the request before anything is read for it, so the answer carries the newest high watermark.
 - The cost of a request in a session is that of its changed partitions and of those with news, never of the idle ones.
 """

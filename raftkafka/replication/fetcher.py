@@ -26,7 +26,7 @@ NO_SESSION = 0
 NEVER_ASKED = 2**62
 INITIAL_EPOCH = 0
 FIRST_BACKOFF_MS = 5
-"""The first pause after a failure; it doubles up to `fetch_backoff_ms`. A leader that has not yet heard of its election is asked again soon."""
+"""The first pause after a failure, doubled up to `fetch_backoff_ms`: a leader that has not heard of its election is asked again soon."""
 LAST_SESSION_EPOCH = 2**31 - 1
 
 

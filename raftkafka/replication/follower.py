@@ -2,9 +2,10 @@
 
 Invariants
 - Only an answer to the last request for this partition, in the current leader epoch, is used; an older leader's never (KIP-320).
-- Truncation goes by epochs (KIP-101, KIP-279, KIP-595): to the smaller of both ends of the largest epoch that both logs have. It never goes by the
-  high watermark, which lags.
-- The high watermark is the leader's, bounded by the own log end. It is not taken back when a new leader's still lags: what was committed stays so.
+- Truncation goes by epochs (KIP-101, KIP-279, KIP-595): to the smaller of both ends of the largest epoch that both logs have. It never
+  goes by the high watermark, which lags.
+- The high watermark is the leader's, bounded by the own log end. It is not taken back when a new leader's still lags: what was committed
+  stays so.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Asking the controller for new ISRs: one AlterPartition at a time for the whole broker, with all proposals that came up meanwhile in the next.
+"""Asking the controller for new ISRs: one AlterPartition at a time for the whole broker, with all proposals that came up meanwhile in the
+next.
 
 What an error means (KIP-497, replication-rules.md K-maximal ISR)
-- INELIGIBLE_REPLICA, OPERATION_NOT_ATTEMPTED: certainly not applied. Back to the committed ISR; the expansion is tried again a little later.
-- FENCED_LEADER_EPOCH, INVALID_UPDATE_VERSION, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_REQUEST, NEW_LEADER_ELECTED: perhaps an earlier
-  attempt was applied. The proposal stays pending, and its members count, until newer metadata arrives.
+- INELIGIBLE_REPLICA, OPERATION_NOT_ATTEMPTED: certainly not applied. Back to the committed ISR; the expansion is tried again a little
+  later.
+- FENCED_LEADER_EPOCH, INVALID_UPDATE_VERSION, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_REQUEST, NEW_LEADER_ELECTED: perhaps
+  an earlier attempt was applied. The proposal stays pending, and its members count, until newer metadata arrives.
 - Anything else, or no answer: the same proposal again.
 """
 

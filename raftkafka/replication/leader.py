@@ -7,9 +7,10 @@ Invariants (ids of reference/replication-rules.md)
 - A new leader epoch forgets all that was known of the followers: only what a follower acknowledged in this epoch counts (KIP-320,
   and the reassignment race of replication-rules.md).
 
-Expansion asks for all of: the follower's log end is at or above the high watermark and the start of this leader epoch; it fetched in this epoch;
-it is unfenced, stays, and fetched with its current broker epoch (KIP-841, KIP-903); nothing is in flight; the high watermark has reached the
-start of the epoch. The last one is waived while the ISR is under its minimum: then the high watermark is frozen and could never reach it.
+Expansion asks for all of: the follower's log end is at or above the high watermark and the start of this leader epoch; it fetched in this
+epoch; it is unfenced, stays, and fetched with its current broker epoch (KIP-841, KIP-903); nothing is in flight; the high watermark has
+reached the start of the epoch. The last one is waived while the ISR is under its minimum: then the high watermark is frozen and could
+never reach it.
 """
 
 from __future__ import annotations

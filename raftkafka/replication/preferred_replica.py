@@ -9,7 +9,7 @@ NO_PREFERENCE = -1
 
 
 def preferred_read_replica(replicas: Replicas, leader: Leader, *, rack: str, fetch_offset: int) -> int:
-    """An in-sync, unfenced replica in the consumer's rack that has the offset, the most caught-up first; -1 when the leader serves it itself."""
+    """The most caught-up in-sync replica in the consumer's rack that has the offset; -1 when the leader serves it itself."""
     if not replicas.rack_aware:
         return NO_PREFERENCE
     brokers = replicas.image.brokers

@@ -1,13 +1,13 @@
 """The replicas of a broker: produce, fetch, lead and follow. The one door to this package.
 
-Everything happens in the calls; what became complete by them (acks of producers, long polls of followers and consumers) is answered in `settle`,
-which the node calls once for each batch of network input. `drain` gives what is to be sent.
+Everything happens in the calls; what became complete by them (acks of producers, long polls of followers and consumers) is answered in
+`settle`, which the node calls once for each batch of network input. `drain` gives what is to be sent.
 
-How acks=all is fast: the leader appends; `settle` answers the followers' waiting fetches; each follower appends and sends its next fetch in the same
-step; that fetch acknowledges, the high watermark advances, and the same `settle` answers the producer.
+How acks=all is fast: the leader appends; `settle` answers the followers' waiting fetches; each follower appends and sends its next fetch
+in the same step; that fetch acknowledges, the high watermark advances, and the same `settle` answers the producer.
 
-Sources: KIP-101, KIP-279, KIP-320, KIP-595 (truncation and fencing), KIP-497, KIP-841, KIP-903, KIP-966 (ISR), KIP-227 (sessions), KIP-392 (fetch
-from follower), KIP-951 (leader hints), KIP-1166 (high watermark); reference/replication-rules.md.
+Sources: KIP-101, KIP-279, KIP-320, KIP-595 (truncation and fencing), KIP-497, KIP-841, KIP-903, KIP-966 (ISR), KIP-227 (sessions),
+KIP-392 (fetch from follower), KIP-951 (leader hints), KIP-1166 (high watermark); reference/replication-rules.md.
 """
 
 from __future__ import annotations

@@ -276,7 +276,7 @@ def test_change_of_the_high_watermark_or_the_log_start_alone_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "session_id, epoch, error",
+    ("session_id", "epoch", "error"),
     [(12345, 1, ErrorCode.FETCH_SESSION_ID_NOT_FOUND), (None, 7, ErrorCode.INVALID_FETCH_SESSION_EPOCH)],
 )
 def test_wrong_session_is_refused(session_id: int | None, epoch: int, error: ErrorCode) -> None:

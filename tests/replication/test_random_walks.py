@@ -1,7 +1,8 @@
-"""Random walks through kills, restarts, power failures, cuts, late metadata, elections and ISR changes, with the invariants checked at every step.
+"""Random walks through kills, restarts, power failures, cuts, late metadata, elections and ISR changes, with the invariants checked at
+every step.
 
-The ids are those of reference/replication-rules.md 3.1. The controller of these walks elects from the ISR only, never lets it become empty, and
-takes a broker out of it that ends or restarts, so nothing that was acknowledged may ever be lost.
+The ids are those of reference/replication-rules.md 3.1. The controller of these walks elects from the ISR, or if it is empty from the
+eligible leader replicas, and a broker whose disk lost something is in neither, so nothing that was acknowledged may ever be lost.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import attrs
 import pytest
 
 from raftkafka.base.ids import NO_NODE, NodeId
+from raftkafka.metadata.image import PartitionRegistration
 from raftkafka.metadata.records import BrokerRegistrationChangeRecord, PartitionChangeRecord, Record
 from tests.replication.world import KEY, Answer, Node, World
 
@@ -77,35 +79,45 @@ class Walk:
             self.take_out(node_id)
 
     def take_out(self, node_id: int) -> None:
-        """Fences a broker, as the controller does: out of the ISR, unless it is the last one there, and out of leadership."""
-        world = self.world
-        registration = world.image.partition(KEY)
-        assert registration is not None
-        broker = world.image.brokers[NodeId(node_id)]
+        """Fences a broker, as the controller does: out of the ISR and out of leadership (KIP-966: the ISR may become empty)."""
+        registration = self.registration()
+        broker = self.world.image.brokers[NodeId(node_id)]
         records: list[Record] = [BrokerRegistrationChangeRecord(node_id=broker.node_id, broker_epoch=broker.broker_epoch, fenced=True)]
-        isr = tuple(n for n in registration.isr if n != node_id) or registration.isr
-        alive = [n for n in isr if world.image.brokers[n].is_active and n != node_id]
-        change = PartitionChangeRecord(topic_id=KEY.topic_id, partition=0, isr=isr)
+        isr = tuple(n for n in registration.isr if n != node_id)
+        change = PartitionChangeRecord(topic_id=KEY.topic_id, partition=0, isr=isr, elr=self.world.elr_after(KEY, isr))
         if registration.leader == node_id:
+            alive = [n for n in isr if self.world.image.brokers[n].is_active]
             change = attrs.evolve(change, leader=self.rng.choice(alive) if alive else NO_NODE)
         if registration.leader == node_id or isr != registration.isr:
             records.append(change)
-        world.decide(*records)
+        self.world.decide(*records)
+        self.elect_from_elr()
 
-    def bring_back(self, node_id: int) -> None:
-        """The broker is unfenced; a partition without a leader gets it if it is in the ISR."""
+    def elect_from_elr(self) -> None:
+        """An empty ISR: an eligible leader replica that is there leads, and is the ISR."""
+        registration = self.registration()
+        alive = [n for n in registration.elr if self.world.image.brokers[n].is_active and n not in self.world.down]
+        if registration.leader == NO_NODE and not registration.isr and alive:
+            leader = self.rng.choice(alive)
+            elr = tuple(n for n in registration.elr if n != leader)
+            self.world.decide(PartitionChangeRecord(topic_id=KEY.topic_id, partition=0, leader=leader, isr=(leader,), elr=elr))
+
+    def registration(self) -> PartitionRegistration:
         registration = self.world.image.partition(KEY)
         assert registration is not None
-        if registration.leader == NO_NODE and node_id in registration.isr:
-            self.world.elect(node_id)
+        return registration
 
     def restart(self) -> None:
         if self.world.down:
             node_id = self.rng.choice(sorted(self.world.down))
-            in_isr = node_id in self.world.isr()  # the last one there: what it loses is lost
+            registration = self.registration()
+            elr = tuple(n for n in registration.elr if n != node_id)
+            lossy = self.rng.random() < 0.5 and bool(registration.isr or elr)  # the last one that has all: what it loses is lost
             self.told_high_watermarks.pop(node_id, None)
-            self.world.restart(node_id, power_failure=None if in_isr else self.rng)
-            self.bring_back(node_id)
+            if lossy and elr != registration.elr:
+                self.world.decide(PartitionChangeRecord(topic_id=KEY.topic_id, partition=0, elr=elr))
+            self.world.restart(node_id, power_failure=self.rng if lossy else None)
+            self.elect_from_elr()
 
     def fence(self) -> None:
         """A broker loses its session although it runs, or gets it back."""
@@ -114,7 +126,7 @@ class Walk:
             return
         if self.world.image.brokers[NodeId(node_id)].fenced:
             self.world.fence(node_id, fenced=False)
-            self.bring_back(node_id)
+            self.elect_from_elr()
         else:
             self.take_out(node_id)
 
@@ -152,12 +164,12 @@ class Walk:
         self.check_logs(nodes)
 
     def check_isr(self, nodes: list[Node]) -> None:
-        registration = self.world.image.partition(KEY)
-        assert registration is not None
+        registration = self.registration()
+        eligible = {*registration.isr, *registration.elr}
         for node in nodes:
             partition = node.partition()
-            if node.node_id in registration.isr:
-                assert partition.log.log_end_offset >= self.true_high_watermark, "D2: a member of the ISR lacks committed records"
+            if node.node_id in eligible:
+                assert partition.log.log_end_offset >= self.true_high_watermark, "D2: an electable replica lacks committed records"
             leader = partition.leader
             if leader is not None and leader.epoch == registration.leader_epoch:
                 assert registration.leader == node.node_id
@@ -166,7 +178,7 @@ class Walk:
                     if answer.times and answer.produced.error_code == 0:
                         assert values[answer.produced.base_offset] == value, "D1: the leader lacks an acknowledged record"
                 if len(leader.isr) >= leader.min_isr:
-                    assert leader.maximal_isr >= set(registration.isr), "D3: a member of the ISR is not counted"
+                    assert leader.maximal_isr >= eligible, "D3: an electable replica is not counted"
 
     def check_logs(self, nodes: list[Node]) -> None:
         logs = [(node.partition().high_watermark, node.records()) for node in nodes]
@@ -175,7 +187,7 @@ class Walk:
             for other_high_watermark, others in logs:
                 committed = min(high_watermark, other_high_watermark)
                 assert records[:committed] == others[:committed], "D4: committed records differ"
-                same = [index for index, (one, other) in enumerate(zip(records, others)) if one[0] == other[0]]
+                same = [index for index, (one, other) in enumerate(zip(records, others, strict=False)) if one[0] == other[0]]
                 assert all(records[index] == others[index] for index in same), "D4: one epoch, one offset, two records"
 
     def finish(self) -> None:
@@ -188,7 +200,7 @@ class Walk:
                 world.restart(node_id)
             elif world.image.brokers[NodeId(node_id)].fenced:
                 world.fence(node_id, fenced=False)
-            self.bring_back(node_id)
+            self.elect_from_elr()
         world.advance(8_000, step_ms=50)
         self.check()
         assert sorted(world.isr()) == list(NODES)
@@ -207,6 +219,7 @@ def test_nothing_that_was_acknowledged_is_lost(first_seed: int) -> None:
 def run(seed: int) -> None:
     """One walk."""
     walk = Walk(random.Random(seed))
+    walk.world.slow_replies = True
     walk.world.create_topic()
     try:
         for _ in range(STEPS):

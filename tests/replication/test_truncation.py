@@ -37,7 +37,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("leader, follower", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(("leader", "follower"), CASES.values(), ids=CASES.keys())
 def test_logs_become_equal(leader: Log, follower: Log) -> None:
     world = replicate(leader, follower)
     assert world[2].records() == world[1].records() == [(epoch, letter) for epoch, letters in leader for letter in letters]

@@ -174,6 +174,8 @@ class World:
         self.fetches = 0
         self.alter_requests: list[tuple[Node, AlterPartition]] = []
         self.controller_answers = True
+        self.slow_replies = False
+        self.min_insync_replicas = min_insync_replicas
         self.metadata_delayed: set[int] = set()
         self.image = MetadataImage(cluster_id="test")
         self.racks = racks
@@ -264,6 +266,14 @@ class World:
         registration = self.image.partition(key)
         assert registration is not None
         return registration.isr
+
+    def elr_after(self, key: PartitionKey, isr: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
+        """The eligible leader replicas when the ISR becomes this one (KIP-966): who left it when it was at its minimum or under it."""
+        registration = self.image.partition(key)
+        assert registration is not None
+        if len(isr) >= self.min_insync_replicas:
+            return ()
+        return tuple(dict.fromkeys(n for n in (*registration.elr, *registration.isr) if n not in isr))
 
     # Network and processes.
 
@@ -419,10 +429,16 @@ class World:
                 results.append(AlterPartitionResult(topic_id=item.topic_id, partition=item.partition, error=error))
                 continue
             results.append(self._alter(node, key, item.new_isr, item.leader_epoch, item.partition_epoch))
-        if node.node_id not in self.down:
-            node.manager.alter_partition_reply(AlterPartitionReply(partitions=tuple(results)), self.now_ms)
-            self.settle(node)
+        reply = AlterPartitionReply(partitions=tuple(results))
+        if self.slow_replies:
+            self.queue.append((node.node_id, node.node_id, lambda: self._replied(node, reply)))
+        else:
+            self._replied(node, reply)
         self.publish()
+
+    def _replied(self, node: Node, reply: AlterPartitionReply) -> None:
+        node.manager.alter_partition_reply(reply, self.now_ms)
+        self.settle(node)
 
     def _alter(self, node: Node, key: PartitionKey, new_isr: object, leader_epoch: int, partition_epoch: int) -> AlterPartitionResult:
         registration = self.image.partition(key)
@@ -439,7 +455,7 @@ class World:
         if error is not ErrorCode.NONE:
             return AlterPartitionResult(topic_id=key.topic_id, partition=key.partition, error=error)
         isr = tuple(member.node_id for member in new_isr)
-        record = PartitionChangeRecord(topic_id=key.topic_id, partition=key.partition, isr=isr)
+        record = PartitionChangeRecord(topic_id=key.topic_id, partition=key.partition, isr=isr, elr=self.elr_after(key, isr))
         self.image, _ = self.image.apply([record], len(self.records), 1)
         self.records.append(record)
         changed = self.image.partition(key)

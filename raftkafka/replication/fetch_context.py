@@ -189,16 +189,32 @@ class FetchSessions:
             self._sessions[session_id] = context
         return context
 
+    def of_follower(self, replica_id: int) -> list[FetchContext]:
+        """The sessions that a follower has here; it uses one at a time, so those of its earlier links are dead."""
+        return [context for context in self._sessions.values() if context.replica_id == replica_id] if replica_id >= 0 else []
+
     def remove(self, session_id: int) -> FetchContext | None:
         """Takes a session out; its waiting request is the caller's to answer."""
         return self._sessions.pop(session_id, None)
 
+    def expire(self, now_ms: int) -> None:
+        """Ends the sessions of clients that are silent for long: each append to what they watch pays for them. They may open another."""
+        for context in [context for context in self._sessions.values() if self._may_give_way(context, now_ms)]:
+            self._end(context)
+
     def _make_room(self, now_ms: int) -> bool:
         if len(self._sessions) < self._slots:
             return True
-        for session_id, context in self._sessions.items():
-            if now_ms - context.last_used_ms >= EVICTION_AGE_MS and not context.is_follower and context.done is None:
-                del self._sessions[session_id]
-                context.close()
+        for context in self._sessions.values():
+            if self._may_give_way(context, now_ms):
+                self._end(context)
                 return True
         return False
+
+    @staticmethod
+    def _may_give_way(context: FetchContext, now_ms: int) -> bool:
+        return now_ms - context.last_used_ms >= EVICTION_AGE_MS and not context.is_follower and context.done is None
+
+    def _end(self, context: FetchContext) -> None:
+        del self._sessions[context.session_id]
+        context.close()

@@ -69,9 +69,10 @@ class FetchService:
             self._answer_early(context)
             return context
         old = self.sessions.remove(request.session_id)
-        if old is not None:
-            self._answer_early(old)
-            old.close()
+        for context in (*self.sessions.of_follower(request.replica_id), *([] if old is None else [old])):
+            self.sessions.remove(context.session_id)
+            self._answer_early(context)
+            context.close()
         return self.sessions.create(request, version=version, now_ms=now_ms)
 
     def _answer_early(self, context: FetchContext) -> None:

@@ -234,6 +234,7 @@ class ReplicaManager:
         if now_ms >= self._next_checkpoint_ms:
             self._next_checkpoint_ms = now_ms + self._settings.high_watermark_checkpoint_interval_ms
             self.checkpoint_high_watermarks()
+            self._fetches.sessions.expire(now_ms)
 
     def _shrink_all(self, now_ms: int) -> None:
         for partition in self._replicas.by_key.values():

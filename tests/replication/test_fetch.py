@@ -309,6 +309,24 @@ def test_sessions_are_bounded_and_only_old_ones_give_way() -> None:
     assert Session(world, 1, {0: 0}).session_id != 0
 
 
+def test_session_that_is_not_used_ends_and_no_longer_burdens_the_partition() -> None:
+    world = committed("a")
+    session = Session(world, 1, {0: 1})
+    watching = len(world[1].partition().fetches)
+    world.advance(130_000, step_ms=1_000)
+    assert len(world[1].partition().fetches) == watching - 1
+    assert session.send({}).error_code == ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+
+
+def test_follower_that_comes_back_again_and_again_has_one_session() -> None:
+    world = committed("a")
+    for _ in range(5):
+        world.stop(2)
+        world.restart(2)
+        world.advance(200)
+    assert len(world[1].manager._fetches.sessions.of_follower(2)) == 1
+
+
 def test_partition_of_a_deleted_topic_is_an_error_in_its_session() -> None:
     world = committed("a")
     session = Session(world, 1, {0: 1})

@@ -23,6 +23,9 @@ from raftkafka.server.log import ServerLog
 from raftkafka.server.settings import ServerSettings
 from raftkafka.server.stream import BufferPool, FrameStream
 
+IP_BIND_ADDRESS_NO_PORT = 24
+"""Of Linux; Python does not name it."""
+
 
 class Link:
     """One link, from `OpenLink` on; the `FrameSink` that gives its frames to the node."""
@@ -176,6 +179,8 @@ async def _connect_address(sock: socket.socket, target: tuple[object, ...], *, s
 
 def _bind_source(sock: socket.socket, source: str) -> None:
     """Some systems have no loopback addresses but 127.0.0.1: then cuts do not know whose the link is, and nothing else changes."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)  # the port is chosen by connect, which knows what is free
     try:
         sock.bind((source, 0))
     except OSError as error:

@@ -41,6 +41,8 @@ class _Scan:
     epochs: list[tuple[int, int]] = attrs.field(factory=list)
     end: int = 0
     problem: str | None = None
+    base_offset_damaged: bool = False
+    """Whether the last whole batch has a base offset that its neighbours contradict."""
 
 
 def open_log(
@@ -189,7 +191,7 @@ class _Recovery:
         """A torn tail is cut by whoever goes on; anything else raises."""
         where = f"{segment.log_path} at position {found.end}"
         end_offset = found.extents[-1].last_offset + 1 if found.extents else segment.base_offset
-        if _intact_batch_follows(segment, found.end + 1, end_offset):
+        if found.base_offset_damaged or _intact_batch_follows(segment, found.end + 1, end_offset):
             raise CorruptRecord(f"corrupt batch in the middle of {where}: {found.problem}")
         if not is_last and end_offset < self._recovery_point:
             raise CorruptRecord(f"stable records are damaged in {where}: {found.problem}")
@@ -225,6 +227,7 @@ class _Recovery:
                 problem, whole = _examine(chunk, inside, next_offset, epoch, remaining=size - found.end - inside)
                 if problem is not None:
                     found.problem = problem
+                    found.base_offset_damaged = _neighbours_contradict(segment.base_offset, found.extents, chunk[inside:])
                     break
                 if whole > len(chunk) - inside:
                     wanted = max(whole, SCAN_CHUNK_BYTES)
@@ -262,6 +265,19 @@ def _examine(chunk: memoryview, inside: int, next_offset: int, epoch: int, *, re
     if header.partition_leader_epoch < epoch:
         return f"epoch {header.partition_leader_epoch} follows epoch {epoch} at offset {header.base_offset}", 0
     return None, header.size_bytes
+
+
+def _neighbours_contradict(base_offset: int, extents: Sequence[Extent], following: memoryview) -> bool:
+    """Whether the last of these batches lies between neighbours that leave exactly its place, which is not where its base offset says.
+
+    The checksum does not cover the base offset: a damaged one makes what is right behind it look out of order.
+    """
+    if not extents or len(following) < HEADER_SIZE:
+        return False
+    doubtful = extents[-1]
+    place = extents[-2].last_offset + 1 if len(extents) > 1 else base_offset
+    behind = place + doubtful.last_offset - doubtful.base_offset + 1
+    return doubtful.base_offset != place and read_header(following).base_offset == behind
 
 
 def _intact_batch_follows(segment: LogSegment, position: int, next_offset: int) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from raftkafka.base.disk import FileWrite, Persist
 from raftkafka.base.errors import ApiError, ErrorCode
+from raftkafka.storage.config import LogConfig
 from raftkafka.storage.log_manager import LogManager
 from tests.storage.log_world import DIRECTORY, KEY, LogWorld
 
@@ -86,6 +87,19 @@ def test_corrupt_batch_in_the_middle_takes_the_log_offline_and_is_never_served()
         with pytest.raises(ApiError) as caught:
             action()
         assert caught.value.code is ErrorCode.KAFKA_STORAGE_ERROR
+
+
+@pytest.mark.parametrize("index", [0, 1, 7])
+def test_damaged_base_offset_is_damage_in_the_middle_and_no_torn_tail(index: int) -> None:
+    """The checksum does not cover it; what follows seems out of order, and must not be cut for that."""
+    world = LogWorld(LogConfig(segment_bytes=1 << 20))
+    for number in range(10):
+        world.append(b"value-%d" % number)
+    position = sum(header.size_bytes for header in world.headers()[:index])
+    world.disk.flip_bit(world.log.segments[-1].log_path, position + 5)
+    world.restart()
+    assert world.log.offline_reason is not None
+    assert [event.kind for event in world.observed] == ["log-offline"]
 
 
 def test_torn_end_of_an_earlier_segment_drops_what_follows_it() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import trio
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from cluster import commands
 from cluster.health import NodeView, PartitionView, all_views, best_view, wait_until_ready
@@ -121,6 +122,12 @@ class RealCluster:
             send_signal(node, signal.SIGKILL)
         for node in left:
             wait_until_gone(node, timeout_s=5)
+
+    def create_topic(self, name: str, *, partitions: int = 1, replicas: int = 1, config: Mapping[str, str] | None = None) -> None:
+        """Creates a topic; it can be used at once."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        wanted = NewTopic(name, num_partitions=partitions, replication_factor=replicas, config=dict(config or {}))
+        admin.create_topics([wanted])[name].result(15)
 
     # --- what it says about itself
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.cluster.real_cluster import RealCluster, eventually
 from tests.java.apache_kafka import ToolResult, requires_java, run_tool
@@ -39,8 +38,7 @@ def tool(shared_cluster: RealCluster) -> Tool:
 def topic(shared_cluster: RealCluster, fresh_name: Names) -> str:
     """A new topic of three partitions."""
     name = fresh_name("apache")
-    admin = AdminClient({"bootstrap.servers": shared_cluster.bootstrap})
-    admin.create_topics([NewTopic(name, num_partitions=3, replication_factor=3)])[name].result(10)
+    shared_cluster.create_topic(name, partitions=3, replicas=3)
     return name
 
 

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.cluster.real_cluster import RealCluster, eventually
 
@@ -137,7 +136,7 @@ class Load:
     def __init__(self, cluster: RealCluster, *, topic: str, config: dict[str, str], **writer_settings: object) -> None:
         self.topic = topic
         self._cluster = cluster
-        create_topic(cluster, topic, config=config)
+        cluster.create_topic(topic, partitions=PARTITIONS, replicas=3, config=config)
         self.reader = GroupReader(cluster, topic)
         self.writer = Writer(cluster, topic, **writer_settings)
 
@@ -171,11 +170,6 @@ def load_on(cluster: RealCluster, *, topic: str = "load", config: dict[str, str]
         yield load
     finally:
         load.stop()
-
-
-def create_topic(cluster: RealCluster, topic: str, *, config: dict[str, str]) -> None:
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
-    admin.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=3, config=config)])[topic].result(15)
 
 
 def read_all(cluster: RealCluster, topic: str) -> dict[int, list[tuple[int, int]]]:

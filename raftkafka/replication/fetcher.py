@@ -252,7 +252,7 @@ class LeaderFetcher:
             self._changed[key] = None  # sent twice, because a partition joined before we could say that we had it
             return
         try:
-            verdict = apply_fetched(self._replicas, partition, result, now_ms)
+            verdict = apply_fetched(self._replicas, partition, result)
         except (CorruptRecord, ApiError) as error:
             self._replicas.outputs.append(observed("fetched-records-refused", partition=str(partition), error=str(error)))
             verdict = Verdict.RETRY if partition.log.offline_reason is None else Verdict.WAIT_FOR_METADATA

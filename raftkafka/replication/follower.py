@@ -28,7 +28,7 @@ class Verdict(enum.Enum):
     WAIT_FOR_METADATA = "wait-for-metadata"  # this broker's view is old: ask no more until it has changed
 
 
-def apply_fetched(replicas: Replicas, partition: Partition, result: FetchPartitionResult, now_ms: int) -> Verdict:
+def apply_fetched(replicas: Replicas, partition: Partition, result: FetchPartitionResult) -> Verdict:
     """Takes over one partition's answer; raises `CorruptRecord` when the records do not fit, `ApiError` when the log fails."""
     if result.error_code != ErrorCode.NONE:
         return _refused(replicas, partition, result)
@@ -39,7 +39,7 @@ def apply_fetched(replicas: Replicas, partition: Partition, result: FetchPartiti
     end_offset = log.log_end_offset
     for buffer in result.records:
         if len(buffer):
-            log.append_as_follower(buffer, wall_ms=now_ms)
+            log.append_as_follower(buffer)
     _take_high_watermark(replicas, partition, result.high_watermark)
     if result.log_start_offset > log.log_start_offset:
         log.advance_log_start(min(result.log_start_offset, partition.high_watermark))
@@ -107,7 +107,6 @@ def _truncate(replicas: Replicas, partition: Partition, offset: int, *, reason: 
             )
         )
     log.truncate_to(offset)
-    log.epochs.truncate_from_end(offset)  # also when no record goes: an epoch in which nothing was written is compared again else
     partition.truncate_high_watermark()
     replicas.touched[partition] = None
 

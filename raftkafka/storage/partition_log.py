@@ -182,12 +182,11 @@ class PartitionLog:
             base_offset, last_offset, wall_ms if log_append_time else NO_TIME, False, extent.size_bytes, self._log_start_offset
         )
 
-    def append_as_follower(self, records: Buffer, *, wall_ms: int = 0) -> AppendResult:
+    def append_as_follower(self, records: Buffer) -> AppendResult:
         """Appends batches as the leader has them, offsets and epochs included; a partial last one is left out.
 
         `CorruptRecord` when a batch is damaged, overlaps the log, or has an epoch before the last one; the batches before it are appended.
         """
-        del wall_ms  # nothing depends on when a follower appends
         self._check_online()
         first_offset = self._log_end_offset
         segment_bytes = self.config.segment_bytes
@@ -286,6 +285,8 @@ class PartitionLog:
         """Removes everything at `offset` and behind; a batch that contains it goes as a whole. Whether anything was removed."""
         self._check_online()
         if offset >= self._log_end_offset:
+            with _OfflineOnFailure(self):
+                self._forget_epochs_from(offset)
             return False
         if offset <= self._log_start_offset:
             self.truncate_fully_and_start_at(offset)
@@ -298,8 +299,7 @@ class PartitionLog:
                 self.truncate_fully_and_start_at(self._log_start_offset)
                 return True
             self._log_end_offset = end_offset
-            self.epochs.truncate_from_end(self._log_end_offset)
-            self._write_epochs()
+            self._forget_epochs_from(self._log_end_offset)
             producer_snapshots.delete_after(self._disk, self.directory, self._log_end_offset)
             if self.producers.last_change_offset >= self._log_end_offset:
                 self.reload_producers()
@@ -490,6 +490,11 @@ class PartitionLog:
     def _want_flush(self) -> None:
         if self.on_flush_wanted is not None:
             self.on_flush_wanted(self)
+
+    def _forget_epochs_from(self, end_offset: int) -> None:
+        """Also an epoch in which nothing was written: its leader began it, and another one did not go on from there."""
+        self.epochs.truncate_from_end(end_offset)
+        self._write_epochs()
 
     def _write_epochs(self) -> None:
         if self.epochs.dirty:

@@ -354,3 +354,12 @@ class TestTransactions:
         with pytest.raises(ApiError) as caught:
             world.end_transaction(ControlType.COMMIT, producer_id=1, coordinator_epoch=3)
         assert caught.value.code is ErrorCode.TRANSACTION_COORDINATOR_FENCED
+
+
+def test_truncating_at_the_end_forgets_an_epoch_in_which_nothing_was_written() -> None:
+    """Else the follower would tell a later leader that it knows an epoch which that leader's log never had (KIP-279)."""
+    world = LogWorld()
+    world.log.append_as_follower(memoryview(replicated(0, 1, b"a")))
+    world.log.epochs.assign(5, 1)
+    assert not world.log.truncate_to(1)
+    assert [epoch for epoch, _ in world.log.epochs.entries] == [1]

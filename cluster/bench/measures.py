@@ -22,7 +22,7 @@ from cluster.bench.systems import Node, System, wait_until
 
 READY_TIMEOUT_S = 120
 BATCH = 10_000
-_numbers = itertools.count(1)
+_numbers = itertools.count(int(time.time()))
 
 
 def admin(system: System) -> AdminClient:

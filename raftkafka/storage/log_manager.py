@@ -5,6 +5,8 @@ Invariants
 - The marker of a clean stop is gone, and that is stable, before `ready`: whatever a node does after it has begun to serve counts as unclean
   until it stops cleanly (rule D9).
 - A checkpointed recovery point was stable when it was written, and the leader epochs up to it are on disk.
+- The marker of a clean stop is written when all that it vouches for is stable, and nothing is appended any more from its beginning on.
+- One log that fails goes offline alone; a directory without the name of its topic is set aside, never written to.
 - At most one `Persist` is under way; the effects are to be carried out in the order given.
 
 Sources: reference/disk-format.md; KIP-966 (the broker epoch in the marker); reference/replication-rules.md D9.
@@ -40,6 +42,8 @@ from raftkafka.storage.recovery import open_log
 
 FAR_FUTURE_MS = LONG_MAX
 DELETE_SUFFIX = "-delete"
+STRAY_SUFFIX = "-stray"
+STOPPING = "the broker is stopping"
 MAX_NAME_LENGTH = 255
 CLEAN_EPOCH_UNKNOWN = -1
 
@@ -92,6 +96,9 @@ class LogManager:
         self._in_flight: dict[int, list[tuple[PartitionLog, int]]] = {}
         self._flush_wanted: dict[PartitionKey, PartitionLog] = {}
         self._stopping = False
+        self._closing_token = 0
+        self._marker_epoch: int | None = None
+        """The broker epoch for the marker of a clean stop; None when something denies it."""
         self._deletions: list[tuple[int, str]] = []
         self._checkpoint_due_ms = FAR_FUTURE_MS
         self._retention_due_ms = FAR_FUTURE_MS
@@ -141,6 +148,7 @@ class LogManager:
         directory = min(self._directories, key=lambda candidate: candidate.log_count)
         name = f"{topic}-{key.partition}"
         self._delete_predecessor(topic, key, now_ms)
+        self._set_aside(name)
         path = directory.file(name)
         self._disk.make_dir(path)
         self._disk.replace_file(f"{path}/{PARTITION_METADATA_FILE}", encode_partition_metadata(key.topic_id))
@@ -151,7 +159,7 @@ class LogManager:
         return log
 
     def delete(self, key: PartitionKey, now_ms: int) -> None:
-        """Takes a log out of service at once; its files go after `file.delete.delay.ms`."""
+        """Takes a log out of service at once; its files go after `file.delete.delay.ms`, or stay when the disk does not let us."""
         log = self._logs.pop(key, None)
         if log is None:
             return
@@ -161,9 +169,12 @@ class LogManager:
         self._flush_wanted.pop(key, None)
         for segment in log.segments:
             segment.close()
-        suffix = f".{id_to_text(random_id(self._rng))}{DELETE_SUFFIX}"
-        new_path = directory.file(f"{log.topic}-{log.partition}"[: MAX_NAME_LENGTH - len(suffix)] + suffix)
-        self._disk.rename(log.directory, new_path)
+        new_path = directory.file(self._unique_name(f"{log.topic}-{log.partition}", DELETE_SUFFIX))
+        try:
+            self._disk.rename(log.directory, new_path)
+        except DiskError as error:
+            self._outputs.append(observed("log-not-deleted", directory=log.directory, reason=str(error)))
+            return
         self._deletions.append((now_ms + log.config.file_delete_delay_ms, new_path))
         self._checkpoint_due_ms = now_ms  # so that a new topic of the same name does not find these offsets
 
@@ -191,9 +202,7 @@ class LogManager:
             self._checkpoint_due_ms = now_ms + self._settings.checkpoint_interval_ms
             self._write_checkpoints()
         if self._deletions and now_ms >= min(due for due, _ in self._deletions):
-            for _, path in [deletion for deletion in self._deletions if now_ms >= deletion[0]]:
-                self._disk.delete(path)
-            self._deletions = [deletion for deletion in self._deletions if now_ms < deletion[0]]
+            self._delete_files(now_ms)
         if self._flush_wanted and not self._in_flight:
             self._flush(now_ms)
 
@@ -214,31 +223,42 @@ class LogManager:
         for log, end_offset in self._in_flight.pop(token):
             log.flushed(end_offset)
         self.ready = True
+        if token == self._closing_token and self._marker_epoch is not None:
+            self._write_marker(self._marker_epoch)
 
     def persist_failed(self, token: int, error: DiskError) -> None:
-        """A `Persist` failed: what of its logs is stable is unknown, so they go offline."""
+        """A `Persist` failed: what of its logs is stable is unknown, so they go offline, and a stop under way is no clean one."""
+        self._marker_epoch = None
         for log, _ in self._in_flight.pop(token):
             log.offline_reason = str(error)
-            self._outputs.append(observed("log-offline", topic=log.topic, partition=log.partition, reason=str(error)))
+            self._report_offline(log, str(error))
 
     def clean_shutdown(self, broker_epoch: int) -> None:
-        """Closes all logs. Two effects follow, in this order: everything becomes stable, then the marker of a clean stop is written.
+        """Closes all logs, for good. Two effects follow one another: everything becomes stable, then the marker of a clean stop is written.
 
-        The process may end once `shut_down`. A log that is offline denies the marker: the next start has to look at everything.
+        The process may end once `shut_down`. A log that is offline, or a failure on the way, denies the marker: the next start has to look
+        at everything.
         """
         self._stopping = True
         flushed: list[tuple[PartitionLog, int]] = []
         syncs: list[str] = []
         for log in self._logs.values():
-            if log.offline_reason is None and log.needs_close:
+            if log.offline_reason is not None or not log.needs_close:
+                continue
+            try:
                 log.close()
                 plan = log.plan_flush(log.log_end_offset)
-                flushed.append((log, plan.end_offset))
-                syncs += plan.syncs
-                log.flushed(plan.end_offset)
-        self._persist(flushed, syncs=syncs)
-        if any(log.offline_reason is not None for log in self._logs.values()):
-            return
+            except ApiError as error:
+                self._report_offline(log, error.message)
+                continue
+            flushed.append((log, plan.end_offset))
+            syncs += plan.syncs
+        self._marker_epoch = None if any(log.offline_reason is not None for log in self._logs.values()) else broker_epoch
+        for log in self._logs.values():
+            log.offline_reason = log.offline_reason or STOPPING
+        self._closing_token = self._persist(flushed, syncs=syncs)
+
+    def _write_marker(self, broker_epoch: int) -> None:
         writes: list[FileWrite] = []
         for directory in self._directories:
             writes += self._checkpoint_files(directory)
@@ -313,6 +333,22 @@ class LogManager:
                 self._outputs.append(observed("log-replaced", topic=topic, partition=key.partition))
                 self.delete(other, now_ms)
 
+    def _set_aside(self, name: str) -> None:
+        """Whatever is in the place of a new log belongs to no topic that is known: its name was lost, or it could not be deleted."""
+        for directory in self._directories:
+            path = directory.file(name)
+            if self._disk.exists(path):
+                new_path = directory.file(self._unique_name(name, STRAY_SUFFIX))
+                self._disk.rename(path, new_path)
+                self._outputs.append(observed("directory-set-aside", directory=path, new_name=new_path))
+
+    def _unique_name(self, name: str, suffix: str) -> str:
+        suffix = f".{id_to_text(random_id(self._rng))}{suffix}"
+        return name[: MAX_NAME_LENGTH - len(suffix)] + suffix
+
+    def _report_offline(self, log: PartitionLog, reason: str) -> None:
+        self._outputs.append(observed("log-offline", topic=log.topic, partition=log.partition, reason=reason))
+
     # Work that is done now and then.
 
     def _want_flush(self, log: PartitionLog) -> None:
@@ -343,7 +379,7 @@ class LogManager:
             try:
                 deleted = log.retention(wall_ms, self.checkpointed_high_watermark(log.key))
             except ApiError as error:
-                self._outputs.append(observed("log-offline", topic=log.topic, partition=log.partition, reason=error.message))
+                self._report_offline(log, error.message)
                 continue
             if deleted:
                 self._outputs.append(
@@ -356,13 +392,30 @@ class LogManager:
                     )
                 )
 
+    def _delete_files(self, now_ms: int) -> None:
+        due = [path for due_ms, path in self._deletions if now_ms >= due_ms]
+        self._deletions = [deletion for deletion in self._deletions if now_ms < deletion[0]]
+        for path in due:
+            try:
+                self._disk.delete(path)
+            except DiskError as error:  # the next start tries again
+                self._outputs.append(observed("files-not-deleted", directory=path, reason=str(error)))
+
     def _write_checkpoints(self) -> None:
+        """A checkpoint that cannot be written is written the next time: an older one is right too, it only makes a recovery longer."""
         for log in self._logs.values():
             if log.epochs.dirty and log.offline_reason is None:
-                log.write_checkpoints()
+                try:
+                    log.write_checkpoints()
+                except ApiError as error:
+                    self._report_offline(log, error.message)
         for directory in self._directories:
             for write in self._checkpoint_files(directory):
-                self._disk.replace_file(write.path, write.data)
+                try:
+                    self._disk.replace_file(write.path, write.data)
+                except DiskError as error:
+                    del directory.written[write.path.rpartition("/")[2]]
+                    self._outputs.append(observed("checkpoint-not-written", path=write.path, reason=str(error)))
 
     def _checkpoint_files(self, directory: _Directory) -> list[FileWrite]:
         """The checkpoint files whose content has changed."""
@@ -389,8 +442,9 @@ class LogManager:
                 files.append(FileWrite(directory.file(name), data))
         return files
 
-    def _persist(self, flushed: list[tuple[PartitionLog, int]], *, syncs: Sequence[str] = (), writes: Sequence[FileWrite] = ()) -> None:
+    def _persist(self, flushed: list[tuple[PartitionLog, int]], *, syncs: Sequence[str] = (), writes: Sequence[FileWrite] = ()) -> int:
         token = self._next_token
         self._next_token += 1
         self._in_flight[token] = flushed
         self._outputs.append(Persist(token, writes=tuple(writes), syncs=tuple(syncs)))
+        return token

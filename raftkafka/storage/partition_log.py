@@ -19,7 +19,7 @@ from raftkafka.base.disk import Buffer, Disk
 from raftkafka.base.errors import ApiError, CorruptRecord, DiskError, ErrorCode
 from raftkafka.base.ids import PartitionKey, TopicId
 from raftkafka.storage import producer_snapshots
-from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE
+from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE, PARTITION_METADATA_FILE
 from raftkafka.storage.config import LONG_MAX, LogConfig, TimestampType
 from raftkafka.storage.flushing import FlushPlan, FlushState
 from raftkafka.storage.index import OFFSET_ENTRY_BYTES, AbortedTransaction
@@ -360,7 +360,7 @@ class PartitionLog:
 
     def plan_flush(self, end_offset: int) -> FlushPlan:
         """What must be synced so that everything below `end_offset` is stable; the index files are brought up to date."""
-        syncs: list[str] = []
+        syncs = [f"{self.directory}/{PARTITION_METADATA_FILE}"]  # records that nobody knows the topic of are lost
         with _OfflineOnFailure(self):
             self._write_epochs()
             for segment in self._segments.from_offset(self.recovery_point):

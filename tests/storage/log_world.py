@@ -90,12 +90,13 @@ class LogWorld:
 
     def settle(self) -> None:
         """Carries out what the manager asks for."""
-        for output in self.manager.drain():
-            if isinstance(output, Persist):
-                self.disk.persist(output)
-                self.manager.persisted(output.token)
-            else:
-                self.observed.append(output)
+        while outputs := self.manager.drain():
+            for output in outputs:
+                if isinstance(output, Persist):
+                    self.disk.persist(output)
+                    self.manager.persisted(output.token)
+                else:
+                    self.observed.append(output)
 
     def flush(self) -> None:
         """Makes the whole log stable and checkpoints that."""

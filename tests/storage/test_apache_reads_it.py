@@ -46,6 +46,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for output in manager.drain():
         if isinstance(output, Persist):
             disk.persist(output)
+            manager.persisted(output.token)
     return root / "events-0"
 
 

@@ -6,14 +6,15 @@ import attrs
 import pytest
 
 from raftkafka.base.disk import Persist
-from raftkafka.base.errors import CorruptRecord, DiskError
+from raftkafka.base.errors import ApiError, CorruptRecord, DiskError
 from raftkafka.base.ids import DirectoryId, NodeId, PartitionKey, TopicId, TopicPartition
+from raftkafka.base.observed import Observed
 from raftkafka.simulation.disk import SimDisk
 from raftkafka.storage.checkpoints import decode_offsets, encode_offsets
 from raftkafka.storage.config import LogConfig
 from raftkafka.storage.log_manager import LogManager
 from raftkafka.storage.meta_properties import MetaProperties, decode_meta_properties, read_meta_properties, write_meta_properties
-from tests.storage.log_world import KEY, SMALL, LogWorld, produced
+from tests.storage.log_world import KEY, SMALL, LogWorld, produced, replicated
 
 OTHER_KEY = PartitionKey(TopicId(b"another-topic-id"), 0)
 
@@ -195,11 +196,12 @@ def test_clean_stop_is_complete_only_when_data_and_then_marker_are_stable() -> N
     world = LogWorld()
     world.append(b"a")
     world.manager.clean_shutdown(5)
-    data, marker = persists(world.manager)
+    (data,) = persists(world.manager)
     assert "data/events-0/00000000000000000000.log" in data.syncs
-    assert [write.path for write in marker.writes][-1] == "data/.kafka_cleanshutdown"
     world.manager.persisted(data.token)
     assert not world.manager.shut_down
+    (marker,) = persists(world.manager)
+    assert [write.path for write in marker.writes][-1] == "data/.kafka_cleanshutdown"
     world.manager.persisted(marker.token)
     assert world.manager.shut_down
 
@@ -219,3 +221,90 @@ def test_clean_stop_makes_everything_stable() -> None:
     world.power_failure(seed=5)
     assert world.values() == [b"a"]
     assert world.manager.previous_broker_epoch == 5
+
+
+def test_nothing_is_appended_once_a_clean_stop_has_begun() -> None:
+    world = LogWorld()
+    world.append(b"a")
+    world.manager.clean_shutdown(5)
+    with pytest.raises(ApiError, match="KAFKA_STORAGE_ERROR"):
+        world.append(b"after the last flush")
+    with pytest.raises(ApiError, match="KAFKA_STORAGE_ERROR"):
+        world.log.append_as_follower(replicated(1, 0, b"after the last flush"))
+    world.settle()
+    world.power_failure(seed=1)
+    assert world.values() == [b"a"]
+    assert world.manager.previous_broker_epoch == 5
+
+
+def test_a_clean_stop_that_could_not_make_all_stable_leaves_no_marker() -> None:
+    world = LogWorld()
+    world.append(b"a")
+    world.manager.clean_shutdown(5)
+    (data,) = persists(world.manager)
+    world.manager.persist_failed(data.token, DiskError("data/events-0", "I/O error"))
+    assert world.manager.shut_down
+    assert persists(world.manager) == []
+
+
+def test_a_log_that_cannot_be_closed_goes_alone_and_denies_the_marker(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = LogWorld()
+    world.append(b"a")
+    other = world.manager.create(OTHER_KEY, "other", SMALL, 0)
+    other.append_as_leader(bytearray(produced(b"b")), leader_epoch=0, wall_ms=1000)
+    fail_writes(world, monkeypatch, "data/events-0/")
+    world.manager.clean_shutdown(5)
+    (data,) = persists(world.manager)
+    assert "data/other-0/00000000000000000000.log" in data.syncs
+    world.manager.persisted(data.token)
+    assert world.manager.shut_down
+    assert persists(world.manager) == []
+
+
+def test_checkpoints_that_cannot_be_written_end_one_log_and_not_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = LogWorld()
+    world.append(b"a")
+    fail_writes(world, monkeypatch, "data/events-0/")
+    world.manager.checkpoint({KEY: 1})
+    assert world.log.offline_reason is not None
+    assert "log-offline" in [each.kind for each in world.manager.drain() if isinstance(each, Observed)]
+
+
+def test_a_checkpoint_file_that_could_not_be_written_is_written_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = LogWorld()
+    world.append(b"a")
+    with monkeypatch.context() as patch:
+        fail_writes(world, patch, "data/replication-offset-checkpoint")
+        world.manager.checkpoint({KEY: 1})
+    world.manager.checkpoint({KEY: 1})
+    assert decode_offsets(world.disk.read_file("data/replication-offset-checkpoint")) == {TopicPartition("events", 0): 1}
+
+
+def test_a_directory_whose_topic_is_unknown_is_set_aside_and_not_written_to() -> None:
+    world = LogWorld()
+    world.append(b"of nobody knows which topic")
+    world.disk.delete("data/events-0/partition.metadata")
+    world.restart()
+    world.append(b"a")
+    world.restart()
+    assert world.values() == [b"a"]
+    (stray,) = [name for name in world.disk.list_dir("data") if name.endswith("-stray")]
+    assert "00000000000000000000.log" in world.disk.list_dir(f"data/{stray}")
+
+
+def test_a_flush_makes_the_name_of_the_topic_stable_too() -> None:
+    world = LogWorld()
+    world.append(b"a")
+    assert "data/events-0/partition.metadata" in world.log.plan_flush(1).syncs
+
+
+def fail_writes(world: LogWorld, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    """Makes small files under this path impossible to write."""
+    replace_file = world.disk.replace_file
+
+    def failing(path: str, data: bytes) -> None:
+        if path.startswith(prefix):
+            raise DiskError(path, "I/O error")
+        replace_file(path, data)
+
+    monkeypatch.setattr(world.disk, "replace_file", failing)

@@ -9,8 +9,7 @@ from raftkafka.broker.connection import Connection
 
 @attrs.frozen(kw_only=True)
 class RequestContext:
-    """One request: who sent it, in which version, when. `client_host` is as Kafka's tools show it, `/127.0.0.1`.
-    """
+    """One request: who sent it, in which version, when. `client_host` is as Kafka's tools show it, `/127.0.0.1`."""
 
     api_key: int
     api_version: int

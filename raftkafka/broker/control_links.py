@@ -7,6 +7,7 @@ Invariants
 - A message is acted on only after its sender said `Hello` with this cluster's id.
 - A refused connection is certain news: nobody listens there, the process is gone (`gone`). A connection that ends otherwise is a hint,
   followed by a dial at once to find out; silence is nobody's proof and is left to time-outs.
+- Nobody is dialed again without a pause who has just been dialed: a peer that takes connections only to close them costs nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class _Link:
     port: int
     open: bool = False
     dialing: bool = False
+    opened_ms: int = 0
     redial_at_ms: int = FAR_FUTURE_MS
 
 
@@ -50,7 +52,7 @@ class Received:
 
 
 class ControlLinks:
-    """The node's connections to its peers. `gone` is told a node whose process has certainly ended, with the incarnation if known."""
+    """The node's connections to its peers. `gone` is told whose process has certainly ended, and which one if it is known."""
 
     def __init__(
         self,
@@ -59,7 +61,7 @@ class ControlLinks:
         peers: Mapping[NodeId, tuple[str, int]],
         emit: Callable[[NodeEffect], None],
         touch: Callable[[Connection], None],
-        gone: Callable[[NodeId], None],
+        gone: Callable[[NodeId, bytes | None], None],
     ) -> None:
         self._hello = hello
         self._emit = emit
@@ -74,6 +76,7 @@ class ControlLinks:
         self._inbound: dict[Connection, NodeId] = {}
         self._connection_of: dict[NodeId, Connection] = {}
         self._incarnations: dict[NodeId, bytes] = {}
+        self._probing: dict[NodeId, None] = {}
         self._redial_ms = FAR_FUTURE_MS
 
     def owns(self, link_id: LinkId) -> bool:
@@ -101,32 +104,34 @@ class ControlLinks:
         self._write(connection, message, correlation_id)
         return True
 
-    def link_opened(self, link_id: LinkId) -> None:
+    def link_opened(self, link_id: LinkId, now_ms: int) -> None:
         """A dialed voter answers: introduce this node. A probe that succeeds shows that the process lives."""
         if link_id.startswith(PROBE_PREFIX):
+            self._probing.pop(self.node_of(link_id), None)
             self._emit(CloseLink(link_id))
             return
         link = self._links[self._by_link_id[link_id]]
-        link.open, link.dialing = True, False
+        link.open, link.dialing, link.opened_ms = True, False, now_ms
         self._emit(SendOnLink(link_id, (encode_control(self._hello),)))
 
     def link_closed(self, link_id: LinkId, *, refused: bool, now_ms: int) -> NodeId | None:
         """A link ended or could not be opened; the node whose open link it was, if it was open."""
         if link_id.startswith(PROBE_PREFIX):
+            self._probing.pop(self.node_of(link_id), None)
             if refused:
-                self._gone(self.node_of(link_id))
+                self._gone(self.node_of(link_id), None)
             return None
         node_id = self._by_link_id[link_id]
         link = self._links[node_id]
         was_open, link.open, link.dialing = link.open, False, False
         if refused:
-            self._gone(node_id)
-        if was_open:
+            self._gone(node_id, None)
+        if was_open and now_ms >= link.opened_ms + REDIAL_BACKOFF_MS:
             self._dial(link)
-            return node_id
-        link.redial_at_ms = now_ms + REDIAL_BACKOFF_MS
-        self._redial_ms = min(self._redial_ms, link.redial_at_ms)
-        return None
+        else:
+            link.redial_at_ms = now_ms + REDIAL_BACKOFF_MS
+            self._redial_ms = min(self._redial_ms, link.redial_at_ms)
+        return node_id if was_open else None
 
     def link_frame(self, link_id: LinkId, frame: memoryview) -> Received | None:
         """What a voter sends on the link to it."""
@@ -157,7 +162,10 @@ class ControlLinks:
         return node_id
 
     def probe(self, node_id: NodeId, host: str, port: int) -> None:
-        """Finds out whether a node that is no voter still listens; `gone` is told when it does not."""
+        """Finds out whether a node that is no voter still listens; `gone` is told when it does not. One attempt at a time."""
+        if node_id in self._probing:
+            return
+        self._probing[node_id] = None
         self._emit(OpenLink(LinkId(f"{PROBE_PREFIX}{node_id}"), host, port))
 
     def dials(self, node_id: NodeId) -> bool:
@@ -189,7 +197,7 @@ class ControlLinks:
         self._incarnations[node_id] = hello.incarnation_id
         if before is not None and before != hello.incarnation_id:
             self._emit(observed("peer-restarted", node=node_id))
-            self._gone(node_id)
+            self._gone(node_id, before)
         self._write(connection, self._hello, 0)
 
     def _check(self, hello: Hello, expected: NodeId | None) -> None:

@@ -116,7 +116,7 @@ class BrokerNode:
 
     def link_opened(self, link_id: LinkId, now_ms: int) -> None:
         if self._parts.links.owns(link_id):
-            self._parts.links.link_opened(link_id)
+            self._parts.links.link_opened(link_id, now_ms)
             self._parts.channel.connection_opened()
             self._parts.services.suspects.cleared(self._parts.links.node_of(link_id))
         else:
@@ -334,11 +334,14 @@ class BrokerNode:
         if self._parts.controller is not None:
             self._parts.controller.broker_disconnected(node_id, now_ms)
 
-    def _peer_gone(self, node_id: NodeId) -> None:
-        """The process of that node has certainly ended: do not wait for time-outs."""
+    def _peer_gone(self, node_id: NodeId, incarnation_id: bytes | None) -> None:
+        """A process of that node has certainly ended: do not wait for time-outs. None stands for the process that is registered."""
         self._parts.raft.peer_lost(node_id, self._now_ms)
-        if self._parts.controller is not None:
-            self._parts.controller.broker_lost(node_id, self._now_ms)
+        broker = self._parts.services.image.brokers.get(node_id)
+        if incarnation_id is None and broker is not None:
+            incarnation_id = broker.incarnation_id
+        if incarnation_id is not None and self._parts.controller is not None:
+            self._parts.controller.broker_lost(node_id, incarnation_id, self._now_ms)
 
     def _probe(self, node_id: NodeId) -> None:
         broker = self._parts.services.image.brokers.get(node_id)

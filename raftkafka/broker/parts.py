@@ -100,7 +100,7 @@ class Ports:
     emit: Callable[[NodeEffect], None]
     touch: Callable[[Connection], None]
     send_control: Callable[[NodeId, int, ControlRequest], bool]
-    gone: Callable[[NodeId], None]
+    gone: Callable[[NodeId, bytes | None], None]
 
 
 def assemble(*, config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProperties, ports: Ports) -> Parts:

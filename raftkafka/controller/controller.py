@@ -81,7 +81,7 @@ class QuorumController:
         self._appended_offset = -1
         self._sessions = BrokerSessions(settings.broker_session_timeout_ms)
         self._waiting = WaitingAnswers()
-        self._lost: dict[NodeId, int] = {}
+        self._lost: dict[NodeId, tuple[bytes, int]] = {}
         self._observed: list[Observed] = []
         self._next_balance_ms = FAR_FUTURE_MS
 
@@ -110,9 +110,9 @@ class QuorumController:
         if not image.features:
             self._carry_out(_bootstrap(self._settings), now_ms)
         lost, self._lost = self._lost, {}
-        for node_id, lost_ms in lost.items():
+        for node_id, (incarnation_id, lost_ms) in lost.items():
             if now_ms < lost_ms + self._settings.broker_session_timeout_ms:
-                self.broker_lost(node_id, now_ms)
+                self.broker_lost(node_id, incarnation_id, now_ms)
 
     def lost_leadership(self, now_ms: int) -> None:
         """Another node leads, or none: what is pending is dropped, whoever waits is told NOT_CONTROLLER."""
@@ -145,13 +145,16 @@ class QuorumController:
         """Its connection closed: it may be gone, so a new process with its id need not wait for the session to end."""
         self._sessions.suspect(node_id)
 
-    def broker_lost(self, node_id: NodeId, now_ms: int) -> None:
-        """Its process is certainly gone (connection refused): everything it leads moves at once.
+    def broker_lost(self, node_id: NodeId, incarnation_id: bytes, now_ms: int) -> None:
+        """This process of the broker is certainly gone: everything it leads moves at once. A later process is not touched by that.
 
         What this node learns just before it becomes the active controller counts too: the lost node may have been the controller.
         """
         if not self._active:
-            self._lost[node_id] = now_ms
+            self._lost[node_id] = (incarnation_id, now_ms)
+            return
+        broker = self._pending.brokers.get(node_id)
+        if broker is None or broker.incarnation_id != incarnation_id:
             return
         self._carry_out(decide_fence(self._pending, node_id, self._settings, why="its process is gone"), now_ms)
         self._release_applied(now_ms)

@@ -125,7 +125,7 @@ def test_controller_that_was_stopped_itself_blames_nobody(world: World) -> None:
 def test_loss_of_a_broker_moves_all_its_leaders_in_one_entry(world: World) -> None:
     world.create("t", [[1, 2, 3]] * 20)
     before = len(world.log.entries)
-    world.controller.broker_lost(NodeId(1), world.now_ms)
+    world.lose(1)
     (entry,) = world.log.entries[before:]
     records = decode_batch(entry)
     assert sum(isinstance(record, PartitionChangeRecord) for record in records) == 20
@@ -217,16 +217,30 @@ def test_producer_id_blocks_never_overlap(world: World) -> None:
 def test_new_controller_fences_at_once_the_node_whose_loss_made_it_controller(world: World) -> None:
     world.create("t")
     world.controller.lost_leadership(world.now_ms)
-    world.controller.broker_lost(NodeId(1), world.now_ms)
+    world.lose(1)
     world.now_ms += 200
     world.controller.gained_leadership(2, world.image, world.now_ms)
     world.commit()
     assert world.partition("t").leader == 2
 
 
+def test_the_loss_of_an_earlier_process_fences_no_later_one(world: World) -> None:
+    earlier = world.image.brokers[NodeId(1)].incarnation_id
+    world.kill(1)
+    world.join(1)
+    world.controller.broker_lost(NodeId(1), earlier, world.now_ms)
+    world.commit()
+    assert not world.image.brokers[NodeId(1)].fenced
+    world.controller.lost_leadership(world.now_ms)
+    world.controller.broker_lost(NodeId(1), earlier, world.now_ms)
+    world.controller.gained_leadership(2, world.image, world.now_ms)
+    world.commit()
+    assert not world.image.brokers[NodeId(1)].fenced
+
+
 def test_loss_that_a_node_learnt_long_before_it_became_controller_counts_no_more(world: World) -> None:
     world.controller.lost_leadership(world.now_ms)
-    world.controller.broker_lost(NodeId(1), world.now_ms)
+    world.lose(1)
     world.now_ms += 3_000
     world.controller.gained_leadership(2, world.image, world.now_ms)
     world.commit()

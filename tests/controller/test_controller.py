@@ -101,7 +101,7 @@ def test_log_that_refuses_makes_the_request_refused(world: World) -> None:
     pending = world.controller.pending
     replies = world.start(create_request("t"))
     assert [topic.error_code for topic in replies[0].topics] == [ErrorCode.NOT_CONTROLLER]
-    world.controller.broker_lost(NodeId(1), world.now_ms)
+    world.lose(1)
     assert world.controller.pending is pending
 
 

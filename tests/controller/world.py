@@ -136,8 +136,12 @@ class World:
 
     def kill(self, node_id: int) -> None:
         """The process is gone and the controller is told so."""
-        self.controller.broker_lost(NodeId(node_id), self.now_ms)
+        self.lose(node_id)
         self.commit()
+
+    def lose(self, node_id: int) -> None:
+        """The controller is told that the process that is registered now has ended."""
+        self.controller.broker_lost(NodeId(node_id), self.image.brokers[NodeId(node_id)].incarnation_id, self.now_ms)
 
     def create(
         self, name: str, assignments: Sequence[Sequence[int]] = ((1, 2, 3),), *, configs: dict[str, str] | None = None

@@ -24,6 +24,8 @@ class MetadataFlow:
     """Gathers what the Raft node reports (`take`) and applies it at once (`settle`)."""
 
     def __init__(self, parts: Parts) -> None:
+        self.serving = False
+        """Whether clients may be answered: since the image has first held this broker's own registration, unfenced."""
         self._parts = parts
         self._entries: list[ImageEntry] = []
         self._gained: effects.LeadershipGained | None = None
@@ -70,6 +72,9 @@ class MetadataFlow:
             self._publishing = True
             self._publish_to_broker(self._parts.services.image, everything(self._parts.services.image), now_ms)
             moved = True
+        if self._publishing and not self.serving:
+            broker = self._parts.services.image.brokers.get(self._parts.services.config.node_id)
+            self.serving = broker is not None and not broker.fenced
         return moved
 
     def _publish(self, image: MetadataImage, delta: MetadataDelta | None, now_ms: int) -> None:

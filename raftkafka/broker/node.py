@@ -8,6 +8,7 @@ Two shells drive it (`server`, `simulation`) in the way that `server.node_port` 
 Invariants
 - Only `settle` moves outputs from one part to another, so no part is ever entered while it is at work.
 - The replicas see no metadata before this broker has applied its own registration: an outdated leader role is never taken up (KIP-631).
+  Clients are not answered before it is unfenced.
 - The image is what the metadata log says up to its high watermark; uncommitted work lives in the controller alone.
 """
 
@@ -17,7 +18,7 @@ import random
 from collections import deque
 
 from raftkafka.base.disk import Disk, Persist
-from raftkafka.base.errors import DiskError, PeerError
+from raftkafka.base.errors import DecodeError, DiskError, PeerError
 from raftkafka.base.ids import NO_NODE, NodeId
 from raftkafka.base.lane import Lane
 from raftkafka.base.observed import Observed, observed
@@ -25,7 +26,8 @@ from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.connection import Connection
 from raftkafka.broker.control import ControlMessage, ControlReply, ControlRequest, Forward, ForwardReply, RaftFrame
 from raftkafka.broker.control_links import Received
-from raftkafka.broker.effects import Flush, Halt, LinkId, NodeEffect
+from raftkafka.broker.early_requests import EarlyRequests
+from raftkafka.broker.effects import CloseConnection, Flush, Halt, LinkId, NodeEffect
 from raftkafka.broker.metadata_flow import MetadataFlow
 from raftkafka.broker.parts import Parts, Ports, assemble
 from raftkafka.broker.replica_flow import ReplicaFlow
@@ -69,6 +71,7 @@ class BrokerNode:
             ports=Ports(emit=self._effects.append, touch=self._touch, send_control=self._send_request, gone=self._peer_gone),
         )
         self._metadata = MetadataFlow(self._parts)
+        self._early = EarlyRequests()
         self._replication = ReplicaFlow(self._parts, emit=self._effects.append)
         self._shutdown = Shutdown(self._parts, self._effects.append)
         self._log_lane: Lane[Observed] = Lane()
@@ -103,8 +106,10 @@ class BrokerNode:
         self._now_ms = now_ms
         if conn.listener == self.config.controller_listener_name:
             self._received(self._parts.links.connection_frame(conn, frame), now_ms)
-        else:
+        elif self._metadata.serving:
             self._parts.router.handle(conn, frame, now_ms, now_ms + self.wall_offset_ms)
+        else:
+            self._early.hold(conn, frame)
 
     def connection_closed(self, conn: Connection, now_ms: int) -> None:
         conn.closed = True
@@ -232,6 +237,9 @@ class BrokerNode:
         if self._metadata.settle(now_ms):
             self._announce_applied(now_ms)
             moved = True
+        if self._early and self._metadata.serving:
+            self._serve_early(now_ms)
+            moved = True
         for log_output in parts.logs.drain():
             self._log_lane.push(log_output)
         for log_output in self._log_lane.take():
@@ -245,6 +253,13 @@ class BrokerNode:
             parts.lifecycle.tick(now_ms)
             moved = True
         return moved
+
+    def _serve_early(self, now_ms: int) -> None:
+        for connection, frame in self._early.take():
+            try:
+                self._parts.router.handle(connection, memoryview(frame), now_ms, now_ms + self.wall_offset_ms)
+            except (DecodeError, PeerError) as error:
+                self._effects.append(CloseConnection(connection, str(error)))
 
     def _raft_outputs(self, outputs: list[raft_effects.DriverEffect], now_ms: int) -> None:
         for output in outputs:

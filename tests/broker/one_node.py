@@ -37,9 +37,9 @@ PROPERTIES = {
 
 
 class OneNode:
-    """A single-node cluster. `observed` and `closed` gather what happened."""
+    """A single-node cluster that is up, or has only just been started. `observed` and `closed` gather what happened."""
 
-    def __init__(self, **properties: str) -> None:
+    def __init__(self, *, is_up: bool = True, **properties: str) -> None:
         settings = {**PROPERTIES, **{key.replace("_", "."): value for key, value in properties.items()}}
         self.disk = SimDisk()
         self.now_ms = START_MS
@@ -50,7 +50,8 @@ class OneNode:
         meta = MetaProperties(node_id=NodeId(1), directory_id=DirectoryId(b"d" * 16), cluster_id=CLUSTER_ID)
         self.node = BrokerNode(config=config_from_properties(settings), disk=self.disk, rng=random.Random(1), meta=meta)
         self.node.start(self.now_ms, self.now_ms)
-        self.run(1_000)
+        if is_up:
+            self.run(1_000)
 
     def connect(self) -> Connection:
         """A client's connection."""

@@ -255,3 +255,10 @@ def test_header_of_a_response_is_flexible_where_its_body_is(cluster: OneNode) ->
     cluster.send(connection, encode_request(60, 0, 9, "test", DescribeClusterRequest())[4:])
     (frame,) = cluster.frames(connection)
     assert read_response_header(memoryview(frame), 60, 0) == (9, 5)
+
+
+def test_no_client_writes_into_the_topic_of_the_group_coordinator() -> None:
+    cluster = OneNode()
+    cluster.create_topic("__consumer_offsets")
+    response = produce(cluster, topic="__consumer_offsets")
+    assert response.responses[0].partition_responses[0].error_code == ErrorCode.INVALID_TOPIC_EXCEPTION

@@ -3,6 +3,7 @@
 - Read and answered by the hand-made codec: this is the hot path. Version 13 names topics by id (KIP-516).
 - acks 0: no response at all; a refusal closes the connection, so that the client looks for the leader again. acks 1: answered after the
   append. acks -1: answered when every member of the ISR has it, refused when the ISR is below `min.insync.replicas`.
+- The topics of coordinators take no client's records (INVALID_TOPIC_EXCEPTION).
 - A refusal because of a moved leader names the new one and its address (from version 10, KIP-951).
 
 Not implemented: transactions (refused with INVALID_REQUEST, at InitProducerId already).
@@ -18,6 +19,7 @@ from raftkafka.broker.connection import Connection
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.leader_hints import node_endpoints
 from raftkafka.broker.services import Services
+from raftkafka.broker.topic_creation import is_internal
 from raftkafka.metadata.topics import TopicsImage
 from raftkafka.protocol.produce_codec import (
     ProducePartition,
@@ -93,6 +95,9 @@ def _resolve(topics: TopicsImage, request: ProduceRequestData) -> tuple[list[Pro
         if topic is None:
             code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if name is not None else ErrorCode.UNKNOWN_TOPIC_ID
             refused.append(_refusal(partition, ApiError(code, "this broker knows no such topic")))
+        elif is_internal(topic.name):
+            reason = f"Cannot append to internal topic {topic.name}"  # a coordinator's state is the replay of what it wrote itself
+            refused.append(_refusal(partition, ApiError(ErrorCode.INVALID_TOPIC_EXCEPTION, reason)))
         elif partition.records is None:
             refused.append(_refusal(partition, ApiError(ErrorCode.INVALID_RECORD, "there are no records for this partition")))
         else:

@@ -2,6 +2,7 @@
 
 Invariants
 - `done` is called exactly once for every request: with the reply, or with None when the deadline has passed.
+- No two processes of a node use the same correlation ids: an answer that was owed to the one before is nobody's.
 - A request is sent again only when the previous controller cannot have decided it (it answered NOT_CONTROLLER), or when the controller
   changed or the connection broke and sending it twice is harmless (`repeatable`); otherwise a change of controller ends it with None.
 """
@@ -37,10 +38,10 @@ class ControllerChannel:
     it answers False when there is no way to it now.
     """
 
-    def __init__(self, *, send: Callable[[NodeId, int, ControlRequest], bool]) -> None:
+    def __init__(self, *, send: Callable[[NodeId, int, ControlRequest], bool], first_correlation_id: int = 1) -> None:
         self._send = send
         self._pending: dict[int, _Pending] = {}
-        self._next_correlation_id = 1
+        self._next_correlation_id = first_correlation_id
         self._controller: NodeId = NO_NODE
 
     @property

@@ -38,6 +38,8 @@ from raftkafka.storage.log_manager import LogManager, LogManagerSettings
 from raftkafka.storage.meta_properties import MetaProperties
 
 METADATA_DIRECTORY = "__cluster_metadata-0"
+CORRELATION_ID_BYTES = 6
+"""So many of a process's random bytes are where its correlation ids begin; they fit into 63 bits for longer than it will run."""
 RACK_AWARE_SELECTOR = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
 
 
@@ -110,7 +112,7 @@ def assemble(*, config: BrokerConfig, disk: Disk, rng: random.Random, meta: Meta
     raft = _raft(config, disk, rng, meta, voters)
     topic_configs = TopicConfigResolver(node_id=config.node_id, static=config.static)
     logs = _logs(config, disk, topic_configs, rng)
-    channel = ControllerChannel(send=ports.send_control)
+    channel = ControllerChannel(send=ports.send_control, first_correlation_id=int.from_bytes(incarnation_id[:CORRELATION_ID_BYTES]))
     lifecycle: BrokerLifecycle | None = None
 
     def broker_epoch() -> int:

@@ -30,21 +30,28 @@ class ProducerIds:
         self._next_id = 0
         self._end_id = 0
         self._waiting: deque[Done] = deque()
+        self._now_ms = 0
 
     def allocate(self, done: Done, now_ms: int) -> None:
         """Calls `done` with a new producer id, or with the refusal."""
+        self._now_ms = now_ms
         self._waiting.append(done)
         if self._next_id < self._end_id:
             self._serve()
         elif len(self._waiting) == 1:
-            request = AllocateProducerIds(node_id=self._node_id, broker_epoch=self._broker_epoch())
-            self._channel.request(request, self._allocated, deadline_ms=now_ms + REQUEST_TIMEOUT_MS)
+            self._ask()
+
+    def _ask(self) -> None:
+        request = AllocateProducerIds(node_id=self._node_id, broker_epoch=self._broker_epoch())
+        self._channel.request(request, self._allocated, deadline_ms=self._now_ms + REQUEST_TIMEOUT_MS)
 
     def _allocated(self, reply: ControlReply | None) -> None:
         if isinstance(reply, AllocateProducerIdsReply) and reply.error == ErrorCode.NONE:
             self._next_id = reply.first_producer_id
             self._end_id = reply.first_producer_id + reply.count
             self._serve()
+            if self._waiting:  # more than a block holds
+                self._ask()
             return
         refusal = ApiError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, "the controller gave no producer ids yet")
         waiting, self._waiting = self._waiting, deque()

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from raftkafka.base.errors import ErrorCode
-from raftkafka.base.ids import NO_NODE, NodeId
+import random
+
+from raftkafka.base.errors import ApiError, ErrorCode
+from raftkafka.base.ids import NO_NODE, DirectoryId, NodeId
 from raftkafka.broker.channel import RETRY_BACKOFF_MS, ControllerChannel
+from raftkafka.broker.config_loader import config_from_properties
 from raftkafka.broker.control import ControlReply, ControlRequest
+from raftkafka.broker.parts import Ports, assemble
+from raftkafka.broker.producer_ids import ProducerIds
 from raftkafka.metadata.control_messages import AllocateProducerIds, AllocateProducerIdsReply
+from raftkafka.simulation.disk import SimDisk
+from raftkafka.storage.meta_properties import MetaProperties
+from tests.broker.one_node import CLUSTER_ID, PROPERTIES
 
 REQUEST = AllocateProducerIds(node_id=NodeId(1), broker_epoch=1)
 REPLY = AllocateProducerIdsReply(first_producer_id=0, count=10)
@@ -98,3 +106,36 @@ def test_every_request_ends_at_its_deadline() -> None:
     assert net.answers == [None]
     net.channel.controller_changed(NodeId(2))
     assert net.sent == []
+
+
+def test_two_processes_of_a_node_do_not_use_the_same_correlation_ids() -> None:
+    """An answer to the process that was killed would else be taken for the answer to a request of the next one."""
+    used: list[set[int]] = []
+    for seed in range(4):
+        sent: set[int] = set()
+        used.append(sent)
+        ports = Ports(
+            emit=lambda effect: None,
+            touch=lambda connection: None,
+            send_control=lambda to, correlation_id, request, sent=sent: sent.add(correlation_id) is None,  # type: ignore[misc]
+            gone=lambda node_id, incarnation_id: None,
+        )
+        meta = MetaProperties(node_id=NodeId(1), directory_id=DirectoryId(b"d" * 16), cluster_id=CLUSTER_ID)
+        parts = assemble(config=config_from_properties(PROPERTIES), disk=SimDisk(), rng=random.Random(seed), meta=meta, ports=ports)
+        parts.channel.controller_changed(NodeId(2))
+        for _ in range(100):
+            parts.channel.request(REQUEST, lambda reply: None, deadline_ms=1000)
+    assert len(set.union(*used)) == 400
+
+
+def test_producers_that_are_more_than_a_block_holds_get_the_next_block() -> None:
+    net = Net()
+    net.channel.controller_changed(NodeId(2))
+    ids: list[int | ApiError] = []
+    producer_ids = ProducerIds(net.channel, node_id=NodeId(1), broker_epoch=lambda: 1)
+    for _ in range(3):
+        producer_ids.allocate(ids.append, 0)
+    for first in (0, 2):
+        net.channel.reply(net.sent[-1][1], AllocateProducerIdsReply(first_producer_id=first, count=2), 0)
+    assert ids == [0, 1, 2]
+    assert len(net.sent) == 2

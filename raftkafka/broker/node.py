@@ -1,6 +1,6 @@
 """The whole node, sans I/O: bytes, timers and completed writes go in; bytes, dials and writes to be made stable come out.
 
-Two shells drive it (`server`, `simulation`) in the way that `server.node_port` describes. Inside, each part is a machine of its own:
+Two shells drive it (`server`, `simulation`) in the way that `broker.node_port` describes. Inside, each part is a machine of its own:
 
     raft ──committed entries──▶ image ──delta──▶ replicas, groups, controller
     client frames ──▶ router ──▶ handlers ──▶ replicas | groups | channel ──▶ active controller (here or elsewhere)
@@ -51,7 +51,7 @@ REPLIES = (RegisterBrokerReply, BrokerHeartbeatReply, AlterPartitionReply, Alloc
 
 
 class BrokerNode:
-    """One node with its roles. See `server.node_port.NodePort` for the contract of each method."""
+    """One node with its roles. See `broker.node_port.NodePort` for the contract of each method."""
 
     def __init__(self, *, config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProperties) -> None:
         self.wall_offset_ms = 0
@@ -158,6 +158,8 @@ class BrokerNode:
         if owner == "logs":
             self._log_lane.persisted(own_token)
             self._parts.logs.persist_failed(own_token, error)
+            if not self._parts.logs.ready:
+                self._effects.append(Halt(f"the marker of the last clean stop cannot be withdrawn: {error}"))
         else:
             self._effects.append(Halt(f"the metadata log cannot be written: {error}"))
 

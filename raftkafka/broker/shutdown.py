@@ -73,7 +73,9 @@ class Shutdown:
     def _close(self) -> None:
         self.step = Step.CLOSING
         self._deadline_ms = FAR_FUTURE_MS
-        lifecycle = self._parts.lifecycle
+        lifecycle, logs = self._parts.lifecycle, self._parts.logs
         self._parts.replicas.checkpoint_high_watermarks()
-        self._parts.logs.clean_shutdown(lifecycle.broker_epoch if lifecycle is not None else -1)
+        # Who never got a broker epoch has touched no log: what its predecessor vouched for is still true.
+        broker_epoch = lifecycle.broker_epoch if lifecycle is not None else -1
+        logs.clean_shutdown(broker_epoch if broker_epoch >= 0 else logs.previous_broker_epoch)
         self._observe(observed("closing-logs"))

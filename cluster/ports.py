@@ -26,6 +26,18 @@ def is_free(port: int) -> bool:
         return True
 
 
+def unused_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now, all different, as the kernel gives them."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
 def require_free(nodes: Sequence[NodeLayout], *, node_count: int) -> None:
     """Refuses (`ClusterError`) when a port of these nodes is taken, naming it, its owner if known, and a way out."""
     for node in nodes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from cluster.ports import unused_ports
 
 settings.register_profile(
     "default", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -21,14 +22,4 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def free_ports() -> Callable[[int], list[int]]:
     """A function that finds this many ports nobody listens on, all different."""
 
-    def find(count: int) -> list[int]:
-        probes = [socket.socket() for _ in range(count)]
-        try:
-            for probe in probes:
-                probe.bind(("127.0.0.1", 0))
-            return [probe.getsockname()[1] for probe in probes]
-        finally:
-            for probe in probes:
-                probe.close()
-
-    return find
+    return unused_ports

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import attrs
 
 from cluster.apache_kafka import java_command
+from cluster.ports import unused_ports
 from raftkafka.base.ids import DirectoryId, NodeId, id_to_text, random_id
 from raftkafka.storage.meta_properties import META_PROPERTIES_FILE, MetaProperties, encode_meta_properties
 
@@ -141,7 +141,7 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float, what: str) ->
 
 def _nodes(directory: Path, node_count: int) -> list[Node]:
     """Directories and properties; the same settings for both systems."""
-    ports = _free_ports(2 * node_count)
+    ports = unused_ports(2 * node_count)
     voters = ",".join(f"{number}@127.0.0.1:{ports[node_count + number - 1]}" for number in range(1, node_count + 1))
     replicas = min(3, node_count)
     nodes = []
@@ -164,14 +164,3 @@ def _nodes(directory: Path, node_count: int) -> list[Node]:
         (home / "server.properties").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         nodes.append(Node(number, port, home))
     return nodes
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()

@@ -12,16 +12,7 @@ from raftkafka.base.errors import ApiError, DecodeError, ErrorCode
 from raftkafka.base.ids import NodeId
 from raftkafka.broker.control import ControlReply, ControlRequest, Forward, ForwardReply
 from raftkafka.controller.controller import QuorumController
-from raftkafka.metadata.control_messages import (
-    AllocateProducerIds,
-    AllocateProducerIdsReply,
-    AlterPartition,
-    AlterPartitionReply,
-    BrokerHeartbeat,
-    BrokerHeartbeatReply,
-    RegisterBroker,
-    RegisterBrokerReply,
-)
+from raftkafka.controller.requests import refusal_reply
 from raftkafka.protocol.framing import read_message, write_message
 from raftkafka.protocol.messages.describe_quorum import (
     DescribeQuorumRequest,
@@ -53,7 +44,8 @@ class ControllerHost:
     def handle(self, request: ControlRequest, reply: Reply, now_ms: int, *, wall_offset_ms: int) -> None:
         """Decides a request; `reply` is called once, now or when the decision is committed."""
         if not self.controller.active:
-            reply(_not_controller(request))
+            refusal = ApiError(ErrorCode.NOT_CONTROLLER, "this node is not the active controller")
+            reply(ForwardReply(error=refusal.code) if isinstance(request, Forward) else refusal_reply(request, refusal))
         elif isinstance(request, Forward):
             self._forwarded(request, reply, now_ms, wall_offset_ms)
         else:
@@ -120,18 +112,3 @@ class ControllerHost:
             current_voters=states(status.voters),
             observers=states(status.observers),
         )
-
-
-def _not_controller(request: ControlRequest) -> ControlReply:
-    code = ErrorCode.NOT_CONTROLLER
-    match request:
-        case RegisterBroker():
-            return RegisterBrokerReply(error=code)
-        case BrokerHeartbeat():
-            return BrokerHeartbeatReply(error=code)
-        case AlterPartition():
-            return AlterPartitionReply(error=code)
-        case AllocateProducerIds():
-            return AllocateProducerIdsReply(error=code)
-        case Forward():
-            return ForwardReply(error=code)

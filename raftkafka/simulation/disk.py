@@ -2,8 +2,8 @@
 
 Model of a power failure (`crash`), after the ordered journal of ext4 and xfs:
 - Of a file, what was stable at the last `Persist` that named it survives. Of the bytes appended since, a prefix of random length survives
-  (a torn write); sometimes the end of that prefix reads as zeros, as a block does that was allocated but never written. A truncation below the
-  stable size may or may not have reached the disk.
+  (a torn write); sometimes the end of that prefix reads as zeros, as a block does that was allocated but never written. A truncation below
+  the stable size may or may not have reached the disk.
 - Creations, renames, deletions and replacements of small files happened in order: a prefix of those since the last `Persist` survives. A
   replaced small file holds its old or its new content, never a mixture.
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from tests.cluster.real_cluster import RealCluster, eventually
 from tests.cluster.workload import PARTITIONS, Load, load_on
@@ -96,6 +97,47 @@ def test_two_of_three_killed_leave_no_false_acknowledgement_and_all_heals(own_cl
         cluster.wait_healed()
         load.writer.wait_for_acks()
         load.finish_and_verify()
+
+
+def test_two_of_three_replicas_killed_refuse_producers_while_reads_go_on(own_cluster: Start) -> None:
+    """Among five nodes the quorum stays: the ISR shrinks to the one replica left, below `min.insync.replicas`."""
+    cluster = own_cluster(node_count=5)
+    cluster.create_topic("guarded", replicas=3, config={"min.insync.replicas": "2"})
+    assert produce_one(cluster, "guarded", b"before") is None
+    found = cluster.partition_view("guarded")
+    assert found is not None
+    killed = found.replicas[1:]
+    cluster.kill(*killed)
+    eventually(lambda: (view := cluster.partition_view("guarded")) and view.isr == found.replicas[:1], what="an ISR of one")
+
+    error = produce_one(cluster, "guarded", b"refused", retries=0)
+    assert error is not None
+    assert error.code() == KafkaError.NOT_ENOUGH_REPLICAS
+    assert read_values(cluster, "guarded", count=2, patience_s=3) == [b"before"]
+
+    cluster.start(*killed)
+    cluster.wait_healed()
+    assert produce_one(cluster, "guarded", b"after") is None
+    assert read_values(cluster, "guarded", count=2) == [b"before", b"after"]
+
+
+def produce_one(cluster: RealCluster, topic: str, value: bytes, **settings: object) -> KafkaError | None:
+    """Produces one record with acks=all; the error if it was refused."""
+    errors: list[KafkaError | None] = []
+    producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all"} | settings)
+    producer.produce(topic, value, on_delivery=lambda error, _: errors.append(error))
+    assert producer.flush(20) == 0
+    return errors[0]
+
+
+def read_values(cluster: RealCluster, topic: str, *, count: int, patience_s: float = 10.0) -> list[bytes]:
+    """The first values of a topic's first partition, as far as they come in time."""
+    client = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "nobody"})
+    try:
+        client.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        return [message.value() for message in client.consume(count, patience_s) if message.error() is None]
+    finally:
+        client.close()
 
 
 def test_clean_stop_of_a_leader_is_hardly_felt(own_cluster: Start) -> None:

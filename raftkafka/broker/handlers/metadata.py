@@ -31,6 +31,8 @@ API_KEY = 3
 
 def handle(services: Services, request: MetadataRequest, context: RequestContext, respond: Respond) -> None:
     """Answers at once, or after the topics that had to be created exist."""
+    if context.api_version < 12 and any(asked.name is None or asked.topic_id != NO_TOPIC_ID for asked in request.topics or []):
+        raise ApiError(ErrorCode.INVALID_REQUEST, "topics can be asked for by id only from version 12")
     missing = _topics_to_create(services, request, context)
 
     def answer() -> None:
@@ -109,7 +111,7 @@ def _topics(
     if wants_all:
         listed = [_topic(topic, reachable) for _, topic in sorted(topics.by_name.items())]
     else:
-        listed = [_asked_topic(services, asked, context.api_version, errors, reachable) for asked in request.topics or []]
+        listed = [_asked_topic(services, asked, errors, reachable) for asked in request.topics or []]
     for topic in listed:
         if topic.error_code == ErrorCode.NONE:
             topic.topic_authorized_operations = topic_operations(request.include_topic_authorized_operations)
@@ -117,11 +119,9 @@ def _topics(
 
 
 def _asked_topic(
-    services: Services, asked: MetadataRequestTopic, version: int, errors: dict[str, ApiError], reachable: set[int]
+    services: Services, asked: MetadataRequestTopic, errors: dict[str, ApiError], reachable: set[int]
 ) -> MetadataResponseTopic:
     topics = services.image.topics
-    if asked.topic_id != NO_TOPIC_ID and version < 12:
-        raise ApiError(ErrorCode.INVALID_REQUEST, "topics can be asked for by id only from version 12")
     if asked.name is None:
         by_id = topics.by_id.get(TopicId(asked.topic_id))
         if by_id is None:

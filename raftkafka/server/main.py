@@ -70,6 +70,7 @@ def server_settings(config: BrokerConfig, *, max_descriptors: int) -> ServerSett
     return ServerSettings(
         listeners=tuple(ListenerAddress(name=each.name, host=each.host, port=each.port) for each in config.listeners),
         max_frame_bytes=config.socket_request_max_bytes,
+        in_flight_bytes=config.queued_max_request_bytes if config.queued_max_request_bytes > 0 else None,
         max_connections=min(config.max_connections, max_descriptors // 2),
         max_connections_per_ip=config.max_connections_per_ip,
         idle_ms=config.connections_max_idle_ms,

@@ -57,7 +57,7 @@ async def run_server(
     `node.start` raises, or a bug. `listening` is told the addresses once connections are accepted."""
     async with trio.open_nursery() as nursery:
         driver = NodeDriver(node=node, disk=disk, clock=NodeClock(), nursery=nursery, observe=log.observed)
-        pool = BufferPool()
+        pool = BufferPool(limit_bytes=settings.in_flight_bytes)
         faults = Faults(path=faults_path, log=log)
         listeners = Listeners(driver=driver, settings=settings, pool=pool, nursery=nursery, log=log, faults=faults)
         links = Links(driver=driver, settings=settings, pool=pool, nursery=nursery, log=log, node_id=node_id, faults=faults)

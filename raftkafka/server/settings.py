@@ -27,6 +27,8 @@ class ServerSettings:
     listeners: tuple[ListenerAddress, ...]
     max_frame_bytes: int = 100 * MIB
     """`socket.request.max.bytes`"""
+    in_flight_bytes: int | None = None
+    """`queued.max.request.bytes` (KIP-72): what frames that arrive in pieces may claim together; None for no bound"""
     max_connections: int = 10_000
     """`max.connections`"""
     max_connections_per_ip: int = 10_000

@@ -8,6 +8,8 @@ Writing. `send` tries one non-blocking `sendmsg`; only what the socket does not 
 
 Invariants
 - Nothing awaits between receiving bytes into the shared buffer and having handed on or moved away all of them.
+- With a limit on bytes in flight (KIP-72), a frame that arrives in pieces is received on only once it is admitted; an admitted frame is
+  never held back, so that those who wait cannot wait for each other.
 - One turn of a stream handles at most `MAX_FRAMES_PER_TURN` frames or one receive, so that no peer hogs the loop.
 - `close` may be called at any time, by anybody, more than once; `run` then returns soon.
 """
@@ -55,11 +57,37 @@ class FrameSink(Protocol):
 
 
 class BufferPool:
-    """The shared receive buffer, and a few spare ones for frames that arrive in pieces."""
+    """The shared receive buffer, and a few spare ones for frames that arrive in pieces. `limit_bytes` bounds what those frames claim
+    together, but for the one that goes beyond it; None for no bound.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit_bytes: int | None = None) -> None:
         self.shared = memoryview(bytearray(SHARED_BYTES))
+        self.limit_bytes = limit_bytes
         self._spare: list[memoryview] = []
+        self._claimed_bytes = 0
+        self._freed = trio.Event()
+
+    def claim(self, size_bytes: int) -> bool:
+        """Admits a frame of this size, or says that it must wait until others are done."""
+        if self.limit_bytes is not None and self._claimed_bytes >= self.limit_bytes:
+            return False
+        self._claimed_bytes += size_bytes
+        return True
+
+    def unclaim(self, size_bytes: int) -> None:
+        """An admitted frame is done, or its connection is."""
+        self._claimed_bytes -= size_bytes
+        self.wake()
+
+    def wake(self) -> None:
+        """Lets those who wait look again."""
+        self._freed.set()
+        self._freed = trio.Event()
+
+    async def freed(self) -> None:
+        """Waits until there may be room."""
+        await self._freed.wait()
 
     def take(self, at_least: int) -> memoryview:
         if self._spare and len(self._spare[-1]) >= at_least:
@@ -76,12 +104,13 @@ class BufferPool:
 class _Backlog:
     """Bytes `[start, end)` of `buffer` that are received and not handed on."""
 
-    __slots__ = ("buffer", "end", "start")
+    __slots__ = ("buffer", "claimed_bytes", "end", "start")
 
     def __init__(self, buffer: memoryview, received: memoryview) -> None:
         self.buffer = buffer
         self.start = 0
         self.end = len(received)
+        self.claimed_bytes = 0
         buffer[: self.end] = received
 
     def room(self, frame_bytes: int) -> memoryview:
@@ -182,6 +211,7 @@ class FrameStream:
         self.unsent_bytes = 0
         trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
+        self._pool.wake()
         self.resume()
 
     def resume(self) -> None:
@@ -203,6 +233,10 @@ class FrameStream:
         try:
             while True:
                 backlog = self._backlog
+                if backlog is not None and self._pool.limit_bytes is not None:
+                    await self._admitted(backlog)
+                    if self.closed:
+                        return
                 more = self._receive_shared(sink) if backlog is None else self._receive_backlog(backlog, sink)
                 if sink.must_pause():
                     await self._pause(sink)
@@ -215,6 +249,21 @@ class FrameStream:
         finally:
             self.close("the server stops")
             self._release_backlog()
+
+    async def _admitted(self, backlog: _Backlog) -> None:
+        """Waits until the frame that the backlog begins with may be received; the time does not count against the peer."""
+        if backlog.claimed_bytes or self._whole_frame_waits(backlog) or self.frame_bytes == LENGTH_BYTES:
+            return
+        while not self.closed and not self._pool.claim(self.frame_bytes):
+            self.frame_since_ms = 0
+            await self._pool.freed()
+        if not self.closed:
+            backlog.claimed_bytes = self.frame_bytes
+
+    def _unclaim(self, backlog: _Backlog) -> None:
+        if backlog.claimed_bytes:
+            self._pool.unclaim(backlog.claimed_bytes)
+            backlog.claimed_bytes = 0
 
     async def _pause(self, sink: FrameSink) -> None:
         while sink.must_pause() and not self.closed:
@@ -257,6 +306,7 @@ class FrameStream:
                 self.active_ms = sink.now_ms() if count else self.active_ms
                 return full
         backlog.start = self._turn(backlog.buffer, backlog.start, backlog.end, sink)
+        self._unclaim(backlog)
         if backlog.start == backlog.end:
             self._release_backlog()
             return full
@@ -353,6 +403,7 @@ class FrameStream:
 
     def _release_backlog(self) -> None:
         if self._backlog is not None:
+            self._unclaim(self._backlog)
             self._pool.give_back(self._backlog.buffer)
             self._backlog = None
 

@@ -1,6 +1,6 @@
 """Every pitfall of the protocol that others fell into (reference/kafka-protocol.md 1.4), by its number, on a whole node.
 
-Those about encodings alone (1, 9, 10 in part, 18) are in tests/protocol too.
+Those about encodings alone (1, 9, 10, 18) are in tests/protocol; 20 needs two brokers and is in tests/cluster/test_leader_hints.py.
 """
 
 from __future__ import annotations
@@ -199,6 +199,18 @@ def test_15_a_batch_above_max_message_bytes_is_too_large(cluster: OneNode) -> No
     cluster.create_topic("small", max_message_bytes="1000")
     answer = produce(cluster, topic="small", size=2000).responses[0].partition_responses[0]
     assert answer.error_code == ErrorCode.MESSAGE_TOO_LARGE
+
+
+def test_16_a_read_committed_consumer_reads_up_to_the_last_stable_offset(cluster: OneNode) -> None:
+    """Without open transactions that is the high watermark, and nothing is aborted."""
+    cluster.create_topic("committed")
+    produce(cluster, topic="committed", values=3)
+    request = fetch_request("committed", bytes(16), 0)
+    request.isolation_level = 1
+    partition = cluster.request(request, FetchResponse, version=11).responses[0].partitions[0]
+    assert (partition.last_stable_offset, partition.high_watermark) == (3, 3)
+    assert not partition.aborted_transactions
+    assert partition.records
 
 
 def test_17_a_member_is_given_its_id_before_it_may_join(cluster: OneNode) -> None:

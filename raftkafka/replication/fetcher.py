@@ -118,7 +118,6 @@ class LeaderFetcher:
         self._link_wanted = True
         self._sessions_refused = False
         self._in_flight.clear()
-        self._backoff_ms = FIRST_BACKOFF_MS
         self._reset_session()
         self.send(now_ms)
 
@@ -217,6 +216,7 @@ class LeaderFetcher:
         if not self._in_flight:
             return  # of a link that was given up
         generation, number = self._in_flight.popleft()
+        self._backoff_ms = FIRST_BACKOFF_MS
         self._response_deadline_ms = (
             now_ms + self._settings.fetch_wait_max_ms + self._settings.fetch_timeout_ms if self._in_flight else FAR_FUTURE_MS
         )

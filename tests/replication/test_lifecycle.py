@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raftkafka.base.ids import NodeId, PartitionKey, TopicId
 from raftkafka.metadata.records import PartitionChangeRecord, PartitionRecord
-from raftkafka.replication.values import LeadershipGained, LeadershipLost
+from raftkafka.replication.values import LeadershipGained, LeadershipLost, OpenLeaderLink
 from tests.replication.world import KEY, TOPIC, World
 
 
@@ -161,6 +161,24 @@ def test_leader_that_cannot_be_reached_is_dialled_again() -> None:
     answer = world.produce(1, "b")
     world.run()
     assert answer.produced.error_code == 0
+
+
+def test_leader_that_takes_links_only_to_close_them_is_dialled_ever_less_often() -> None:
+    world = World()
+    world.create_topic()
+    world.stop(1)
+    manager = world[2].manager
+    manager.fetch_failed(NodeId(1), world.now_ms)
+    dialled = 0
+    for _ in range(10_000):
+        world.now_ms += 1
+        manager.tick(world.now_ms, world.now_ms)
+        manager.settle(world.now_ms)
+        if any(isinstance(output, OpenLeaderLink) for output in manager.drain()):
+            dialled += 1
+            manager.leader_link_opened(NodeId(1), world.now_ms)
+            manager.fetch_failed(NodeId(1), world.now_ms)
+    assert 1 < dialled < 20
 
 
 def test_leader_that_does_not_answer_is_given_up_and_dialled_again() -> None:

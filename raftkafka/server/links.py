@@ -24,6 +24,9 @@ from raftkafka.server.settings import ServerSettings
 from raftkafka.server.stream import BufferPool, FrameStream
 
 IP_BIND_ADDRESS_NO_PORT = 24
+UNACKNOWLEDGED_TIMEOUT_MS = 5_000
+"""A link whose bytes the other machine does not acknowledge for so long is given up and dialed anew. After a failure of the network of one
+minute TCP by itself would wait up to another minute with its next attempt."""
 """Of Linux; Python does not name it."""
 
 
@@ -162,6 +165,8 @@ async def _connect_address(sock: socket.socket, target: tuple[object, ...], *, s
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_TIMEOUT_MS)
         if source is not None and str(target[0]).startswith("127."):
             _bind_source(sock, source)
         try:

@@ -8,9 +8,11 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
 import trio
 
 from raftkafka.broker.effects import CloseLink, LinkId, NodeEffect, OpenLink, SendOnLink
+from raftkafka.server import links
 from raftkafka.server.faults import link_address, node_at
 
 from .harness import Client, Served, eventually, framed, served
@@ -105,6 +107,14 @@ async def test_a_damaged_faults_file_changes_nothing(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGUSR1)
         await eventually(lambda: any(event == "faults-not-read" for event, _ in server.log.lines))
         assert await (await server.connect()).ask(b"e") == b"e"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such option")
+async def test_the_kernel_gives_a_link_up_whose_bytes_nobody_acknowledges() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sock = await links._connect("127.0.0.1", listener.getsockname()[1], source=None)
+        with sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == links.UNACKNOWLEDGED_TIMEOUT_MS
 
 
 async def _open_link(server: Served) -> Client:

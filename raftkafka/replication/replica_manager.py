@@ -94,6 +94,12 @@ class ReplicaManager:
         for partition in self._replicas.by_key.values():
             if partition.leader is not None:
                 self._expand(partition.leader)
+                self._reconsider(partition.leader)
+
+    def _reconsider(self, leader: Leader) -> None:
+        """Who is about to join the ISR holds the high watermark back. When it may join no more, nothing else would tell."""
+        if len(leader.isr) <= len(leader.followers):
+            self._replicas.touched[leader.partition] = None
 
     # Producers.
 
@@ -242,6 +248,7 @@ class ReplicaManager:
                 proposal = partition.leader.propose_shrink(now_ms)
                 if proposal is not None:
                     self._proposals.submit(partition.leader, proposal)
+                self._reconsider(partition.leader)
 
     def checkpoint_high_watermarks(self) -> None:
         """Writes the checkpoints, and notices log starts that retention moved: idle consumers and followers are told."""

@@ -8,7 +8,7 @@ from raftkafka.base.errors import ErrorCode
 from raftkafka.base.ids import NodeId
 from raftkafka.metadata.control_messages import AlterPartitionReply
 from raftkafka.metadata.records import PartitionChangeRecord
-from tests.replication.world import KEY, World
+from tests.replication.world import KEY, Answer, World
 
 
 def lagging_follower(*, min_insync_replicas: int = 1) -> World:
@@ -318,4 +318,31 @@ def test_replica_that_left_the_isr_does_not_hold_back_the_high_watermark_while_i
     world.fence(3, fenced=False)
     answer = world.produce(1, "d")
     world.run()
+    assert answer.produced.error_code == 0
+
+
+def waiting_for_a_replica_that_may_join() -> tuple[World, Answer]:
+    """Broker 3 has caught up and was refused as a member; the producer's record waits for it alone."""
+    world = World()
+    world.controller_answers = False
+    world.create_topic(isr=(1, 2))
+    world.run()
+    world.separate((1, 3))
+    answer = world.produce(1, "a")
+    world.run()
+    world.answer_alter_partition(ErrorCode.INELIGIBLE_REPLICA)
+    world.run()
+    assert answer.times == 0
+    return world, answer
+
+
+def test_producer_no_longer_waits_for_a_replica_that_is_fenced_before_it_joined() -> None:
+    world, answer = waiting_for_a_replica_that_may_join()
+    world.fence(3)
+    assert answer.produced.error_code == 0
+
+
+def test_producer_no_longer_waits_for_a_replica_that_lagged_too_long_before_it_joined() -> None:
+    world, answer = waiting_for_a_replica_that_may_join()
+    world.advance(3_000)
     assert answer.produced.error_code == 0

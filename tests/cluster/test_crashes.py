@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from tests.cluster.real_cluster import RealCluster, eventually
 from tests.cluster.workload import PARTITIONS, Load, load_on
@@ -79,6 +80,7 @@ def test_all_nodes_killed_at_once_and_started_again(own_cluster: Start) -> None:
         cluster.wait_healed()
         load.writer.wait_for_acks()
         load.finish_and_verify()
+        assert load.writer.errors == []
 
 
 def test_two_of_three_killed_leave_no_false_acknowledgement_and_all_heals(own_cluster: Start) -> None:
@@ -138,6 +140,54 @@ def read_values(cluster: RealCluster, topic: str, *, count: int, patience_s: flo
         return [message.value() for message in client.consume(count, patience_s) if message.error() is None]
     finally:
         client.close()
+
+
+def test_killed_group_coordinator_keeps_the_members_and_their_committed_offsets(own_cluster: Start) -> None:
+    cluster = own_cluster()
+    with load_on(cluster) as load:
+        group = "two-members"
+        members = [member_of(cluster, group, load.topic) for _ in range(2)]
+        seen: list[tuple[int, int]] = []
+
+        def read_on() -> bool:
+            for member in members:
+                for message in member.consume(500, 0.05):
+                    assert message.error() is None, message.error()
+                    seen.append((message.partition(), message.offset()))
+            everything_is_read = {partition for partition, _ in seen} == set(range(PARTITIONS)) and len(seen) > 1000
+            return everything_is_read and sorted(len(member.assignment()) for member in members) == [1, 2]
+
+        eventually(read_on, what="both members read")
+        held = [member.assignment() for member in members]
+        for member in members:
+            member.commit(asynchronous=False)
+        committed = committed_offsets(members)
+        cluster.kill(coordinator_of(cluster, group))
+        seen.clear()
+        eventually(read_on, what="both members read on")
+        assert [member.assignment() for member in members] == held
+        assert len(seen) == len(set(seen)), "records were read twice"
+        assert committed_offsets(members) == committed
+        for member in members:
+            member.close()
+        load.writer.stop()
+
+
+def member_of(cluster: RealCluster, group: str, topic: str) -> Consumer:
+    settings = {"group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    member = Consumer({"bootstrap.servers": cluster.bootstrap} | settings)
+    member.subscribe([topic])
+    return member
+
+
+def committed_offsets(members: list[Consumer]) -> dict[int, int]:
+    """What the members have committed for the partitions they hold."""
+    return {each.partition: each.offset for member in members for each in member.committed(member.assignment(), timeout=10)}
+
+
+def coordinator_of(cluster: RealCluster, group: str) -> int:
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    return int(admin.describe_consumer_groups([group])[group].result(10).coordinator.id)
 
 
 def test_clean_stop_of_a_leader_is_hardly_felt(own_cluster: Start) -> None:

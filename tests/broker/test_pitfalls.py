@@ -274,3 +274,14 @@ def test_no_client_writes_into_the_topic_of_the_group_coordinator() -> None:
     cluster.create_topic("__consumer_offsets")
     response = produce(cluster, topic="__consumer_offsets")
     assert response.responses[0].partition_responses[0].error_code == ErrorCode.INVALID_TOPIC_EXCEPTION
+
+
+def test_transactional_records_without_a_transaction_do_not_hold_consumers_back_for_ever(cluster: OneNode) -> None:
+    cluster.create_topic("hanging")
+    batch = build_batch([record(b"x")], producer_id=7, producer_epoch=0, base_sequence=0, is_transactional=True)
+    unknown = TopicProduceData(name="unknown", partition_data=[PartitionProduceData(index=0, records=batch)])
+    data = TopicProduceData(name="hanging", partition_data=[PartitionProduceData(index=0, records=batch)])
+    response = cluster.request(ProduceRequest(acks=-1, timeout_ms=1000, topic_data=[data, unknown]), ProduceResponse, version=9)
+    answered = {topic.name: [partition.error_code for partition in topic.partition_responses] for topic in response.responses}
+    assert answered == {name: [ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED] for name in ("hanging", "unknown")}
+    assert produce(cluster, topic="hanging").responses[0].partition_responses[0].base_offset == 0

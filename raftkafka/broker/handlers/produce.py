@@ -3,7 +3,8 @@
 - Read and answered by the hand-made codec: this is the hot path. Version 13 names topics by id (KIP-516).
 - acks 0: no response at all; a refusal closes the connection, so that the client looks for the leader again. acks 1: answered after the
   append. acks -1: answered when every member of the ISR has it, refused when the ISR is below `min.insync.replicas`.
-- The topics of coordinators take no client's records (INVALID_TOPIC_EXCEPTION).
+- The topics of coordinators take no client's records (INVALID_TOPIC_EXCEPTION), and no topic takes transactional records without a
+  transactional id (TRANSACTIONAL_ID_AUTHORIZATION_FAILED, as in Kafka).
 - A refusal because of a moved leader names the new one and its address (from version 10, KIP-951).
 
 Not implemented: transactions (refused with INVALID_REQUEST, at InitProducerId already).
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from raftkafka.base.disk import Buffer
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import PartitionKey, TopicId
 from raftkafka.broker.connection import Connection
@@ -29,6 +31,7 @@ from raftkafka.protocol.produce_codec import (
     encode_produce_response,
 )
 from raftkafka.replication.values import ProduceEntry
+from raftkafka.storage.record_batch import CRC_START, HEADER_SIZE, TRANSACTIONAL_FLAG
 
 API_KEY = 0
 ALLOWED_ACKS = (-1, 0, 1)
@@ -40,7 +43,11 @@ def handle_frame(services: Services, context: RequestContext, frame: memoryview,
     """Appends at once; answers at once or when the replicas have it."""
     request = decode_produce_request(frame, offset, context.api_version)
     connection = context.connection
-    entries, refused = _resolve(services.image.topics, request)
+    problem = _problem(request)
+    if problem is None:
+        entries, refused = _resolve(services.image.topics, request)
+    else:
+        entries, refused = [], [_refusal(partition, problem) for partition in request.partitions]
     if request.acks == 0:
 
         def done_silently(results: list[ProducePartitionResult]) -> None:
@@ -67,10 +74,6 @@ def _produce(
     context: RequestContext,
     done: Callable[[list[ProducePartitionResult]], None],
 ) -> None:
-    problem = _problem(request)
-    if problem is not None:
-        done([_refusal(partition, problem) for partition in request.partitions])
-        return
     services.replicas.produce(
         entries, acks=request.acks, timeout_ms=request.timeout_ms, wall_ms=context.wall_ms, now_ms=context.now_ms, done=done
     )
@@ -81,7 +84,14 @@ def _problem(request: ProduceRequestData) -> ApiError | None:
         return ApiError(ErrorCode.INVALID_REQUIRED_ACKS, f"acks must be -1, 0 or 1, not {request.acks}")
     if request.transactional_id is not None:
         return ApiError(ErrorCode.INVALID_REQUEST, "transactions are not served by this version")
+    if any(_is_transactional(partition.records) for partition in request.partitions):
+        return ApiError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactional records need a transactional id")
     return None
+
+
+def _is_transactional(records: Buffer | None) -> bool:
+    """Looks only at the attributes' lower byte: a transaction that nobody ends would hold back read_committed consumers for ever (T6)."""
+    return records is not None and len(records) >= HEADER_SIZE and records[CRC_START + 1] & TRANSACTIONAL_FLAG != 0
 
 
 def _resolve(topics: TopicsImage, request: ProduceRequestData) -> tuple[list[ProduceEntry], list[ProducePartitionResult]]:

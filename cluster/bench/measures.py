@@ -167,36 +167,39 @@ def _timer(taken: list[float], sent_at: float) -> Callable[[Any, Any], None]:
 
 
 def fault_gap_s(system: System, *, number: signal.Signals, controller_too: bool) -> float:
-    """The longest pause of a producer on one partition when the partition's leader gets the signal; the node is started again."""
+    """The longest pause of a producer on one partition when that partition's leader gets the signal; the node is started again.
+
+    The producer writes to a partition of every broker. (One that knows a single broker needs up to a second to open another connection.)
+    """
     client = admin(system)
-    node, topic = topic_led_by(system, client, the_controller=controller_too)
+    node, topic, watched = partition_led_by(system, client, the_controller=controller_too)
     producer = Producer({"bootstrap.servers": system.bootstrap, "acks": "all", "linger.ms": 0, "log_level": 0})
     acknowledged: list[float] = []
 
-    def delivered(error: Any, _message: Any) -> None:
-        if error is None:
+    def delivered(error: Any, message: Any) -> None:
+        if error is None and message.partition() == watched:
             acknowledged.append(time.monotonic())
 
     def produce_for(seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            producer.produce(topic, value=b"x", on_delivery=delivered)
+            for partition in range(len(system.nodes)):
+                producer.produce(topic, value=b"x", partition=partition, on_delivery=delivered)
             producer.poll(0)
-            time.sleep(0.002)
+            time.sleep(0.005)
 
     produce_for(2.0)
     fault_at = time.monotonic()
     system.signal(node, number)
-    end = fault_at + 30
     produce_for(1.0)
-    while not (acknowledged and acknowledged[-1] > fault_at + 0.9) and time.monotonic() < end:
+    while not (acknowledged and acknowledged[-1] > fault_at + 0.9) and time.monotonic() < fault_at + 30:
         produce_for(0.2)
     producer.flush(30)
     assert node.process is not None
     node.process.wait(60)
     system.start([node])
     wait_until(lambda: ready(system, len(system.nodes)), timeout_s=READY_TIMEOUT_S, what="the node's return")
-    wait_until(lambda: in_sync(client, topic, 3), timeout_s=60, what="full ISR")
+    wait_until(lambda: in_sync(client, topic, len(system.nodes)), timeout_s=60, what="full ISR")
     around = [when for when in acknowledged if when > fault_at - 0.5]
     return max(later - earlier for earlier, later in itertools.pairwise(around))
 
@@ -206,13 +209,14 @@ def in_sync(client: AdminClient, topic: str, count: int) -> bool:
     return all(len(partition.isrs) == count for partition in found.values())
 
 
-def topic_led_by(system: System, client: AdminClient, *, the_controller: bool) -> tuple[Node, str]:
-    """A topic of one partition whose leader is the active controller's node, or is not: tries until placement gives one."""
+def partition_led_by(system: System, client: AdminClient, *, the_controller: bool) -> tuple[Node, str, int]:
+    """A new topic with a partition per broker, and the one that the active controller's node leads, or one that it does not."""
     for _ in range(30):
-        topic = new_topic(system, partitions=1, min_isr=2)
-        leader = client.list_topics(topic, timeout=10).topics[topic].partitions[0].leader
-        if (leader == active_controller(system)) == the_controller:
-            return system.node(leader), topic
+        topic = new_topic(system, partitions=len(system.nodes), min_isr=2)
+        controller = active_controller(system)
+        for partition in client.list_topics(topic, timeout=10).topics[topic].partitions.values():
+            if (partition.leader == controller) == the_controller:
+                return system.node(partition.leader), topic, partition.id
     raise TimeoutError("no topic got the leader that was wanted")
 
 

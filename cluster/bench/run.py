@@ -35,7 +35,7 @@ class Plan:
     records_100: int = 2_000_000
     records_java: int = 200_000
     latency_s: float = 10.0
-    fault_rounds: int = 5
+    fault_rounds: int = 3
     partitions: int = 1_000
 
 
@@ -112,13 +112,13 @@ def _measure(table: Table, plan: Plan, clusters: list[System]) -> None:
     for _ in range(plan.rounds):
         for cluster in clusters:
             table.add("CreateTopics, 1 partition", "ms", cluster, measures.create_topic_ms(cluster, count=20))
+    _throughputs(table, plan, clusters)
     for _ in range(plan.rounds):
         for cluster in clusters:
             topic = measures.new_topic(cluster, partitions=PARTITIONS)
             p50, p99 = measures.latency_ms(cluster, topic, rate=2_000, seconds=plan.latency_s)
             table.add("2,000 rec/s, acks=all, linger 0: p50", "ms", cluster, p50)
             table.add("2,000 rec/s, acks=all, linger 0: p99", "ms", cluster, p99)
-    _throughputs(table, plan, clusters)
     for cluster in clusters:
         table.add("memory per broker, after load", "MB", cluster, measures.memory_mb(cluster))
     _faults(table, plan, clusters)

@@ -124,6 +124,7 @@ class BrokerNode:
             self._parts.links.link_opened(link_id, now_ms)
             self._parts.channel.connection_opened()
             self._parts.services.suspects.cleared(self._parts.links.node_of(link_id))
+            self._parts.replicas.broker_seen(self._parts.links.node_of(link_id))
         else:
             self._replication.link_opened(link_id, now_ms)
 
@@ -355,8 +356,9 @@ class BrokerNode:
         """A process of that node has certainly ended: do not wait for time-outs. None stands for the process that is registered."""
         self._parts.raft.peer_lost(node_id, self._now_ms)
         broker = self._parts.services.image.brokers.get(node_id)
-        if incarnation_id is None and broker is not None:
-            incarnation_id = broker.incarnation_id
+        if incarnation_id is None:
+            self._parts.replicas.broker_gone(node_id)
+            incarnation_id = broker.incarnation_id if broker is not None else None
         if incarnation_id is not None and self._parts.controller is not None:
             self._parts.controller.broker_lost(node_id, incarnation_id, self._now_ms)
 

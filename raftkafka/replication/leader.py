@@ -146,6 +146,17 @@ class Leader:
     def under_min_isr(self) -> bool:
         return len(self.isr) < self.min_isr
 
+    @property
+    def short_of_replicas(self) -> bool:
+        """Whether acks=all cannot be had now: the ISR is below the minimum, or its members that are not certainly gone are.
+
+        The controllers may be gone with them, and then nobody shrinks the ISR; a refusal before the append is always safe.
+        """
+        gone = self._replicas.gone
+        if not gone:
+            return self.under_min_isr
+        return sum(node_id not in gone for node_id in self.isr) < self.min_isr
+
     def appended(self, previous_end_offset: int, now_ms: int) -> None:
         """The leader appended: members that had all before it were caught up until now, though an idle session did not say so."""
         for progress in self.followers.values():

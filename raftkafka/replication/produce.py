@@ -101,9 +101,10 @@ class ProduceService:
     ) -> AppendResult:
         """Appends as leader and advances the high watermark if no follower has to be waited for."""
         partition = leader.partition
-        if needs_min_isr and leader.under_min_isr:
+        if needs_min_isr and leader.short_of_replicas:
+            live = sum(node_id not in self._replicas.gone for node_id in leader.isr)
             raise ApiError(
-                ErrorCode.NOT_ENOUGH_REPLICAS, f"the ISR of {partition} has {len(leader.isr)} members, the minimum is {leader.min_isr}"
+                ErrorCode.NOT_ENOUGH_REPLICAS, f"the ISR of {partition} has {live} live members, the minimum is {leader.min_isr}"
             )
         end_offset = partition.log.log_end_offset
         appended = partition.log.append_as_leader(records, leader_epoch=leader.epoch, wall_ms=wall_ms, origin=origin)
@@ -162,7 +163,7 @@ class ProduceService:
                 if waiter.request is not None:
                     waiter.request = None
                     waiter.result.error_code = int(
-                        ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND if waiter.leader.under_min_isr else ErrorCode.REQUEST_TIMED_OUT
+                        ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND if waiter.leader.short_of_replicas else ErrorCode.REQUEST_TIMED_OUT
                     )
             request.waiters.clear()
             request.done(request.results)

@@ -72,6 +72,8 @@ class ReplicaManager:
     def apply_metadata(self, image: MetadataImage, delta: MetadataDelta, now_ms: int) -> None:
         """Takes over the newest image. The first one must hold this process's own registration: its broker epoch is taken from there."""
         self._transitions.apply(image, delta, now_ms)
+        for node_id in delta.changed_brokers:
+            self.broker_seen(node_id)
         if delta.changed_brokers:
             self._expand_all()
         self._fetchers.send_all(now_ms)
@@ -101,6 +103,14 @@ class ReplicaManager:
         if len(leader.isr) <= len(leader.followers):
             self._replicas.touched[leader.partition] = None
 
+    def broker_gone(self, node_id: NodeId) -> None:
+        """That broker's process has certainly ended: until it is seen again it is not counted on for acks=all."""
+        self._replicas.gone[node_id] = None
+
+    def broker_seen(self, node_id: NodeId) -> None:
+        """That broker lives: it fetches, it answers, or the metadata has news of it (which tell by themselves whether it is in the ISR)."""
+        self._replicas.gone.pop(node_id, None)
+
     # Producers.
 
     def produce(self, entries: Sequence[ProduceEntry], *, acks: int, timeout_ms: int, wall_ms: int, now_ms: int, done: ProduceDone) -> None:
@@ -118,6 +128,8 @@ class ReplicaManager:
 
     def fetch(self, request: FetchRequestData, *, version: int, now_ms: int, done: FetchDone) -> None:
         """Serves a fetch, its session included; `done` is called now, or in a later `settle`, `tick` or `fetch` of the same session."""
+        if request.replica_id >= 0:
+            self.broker_seen(NodeId(request.replica_id))
         self._fetches.fetch(request, version=version, now_ms=now_ms, done=done)
 
     def _acknowledged(self, leader: Leader, follower: NodeId, now_ms: int) -> None:

@@ -14,7 +14,7 @@ from raftkafka.replication.values import ReplicaOutput
 class Replicas:
     """The hosted partitions by key. `touched` are those whose offsets or role changed since the last `settle`."""
 
-    __slots__ = ("broker_epoch", "by_key", "image", "node_id", "outputs", "rack_aware", "touched", "watched")
+    __slots__ = ("broker_epoch", "by_key", "gone", "image", "node_id", "outputs", "rack_aware", "touched", "watched")
 
     def __init__(self, node_id: NodeId, *, rack_aware: bool = False) -> None:
         self.node_id = node_id
@@ -22,6 +22,8 @@ class Replicas:
         self.broker_epoch = -1
         self.image = MetadataImage(cluster_id="")
         self.by_key: dict[PartitionKey, Partition] = {}
+        self.gone: dict[NodeId, None] = {}
+        """Brokers whose process has certainly ended and has not been seen again, whatever the metadata still says."""
         self.touched: dict[Partition, None] = {}
         self.watched: dict[PartitionKey, None] = {}
         self.outputs: list[ReplicaOutput] = []

@@ -84,7 +84,7 @@ def test_all_nodes_killed_at_once_and_started_again(own_cluster: Start) -> None:
 
 
 def test_two_of_three_killed_leave_no_false_acknowledgement_and_all_heals(own_cluster: Start) -> None:
-    """The quorum is gone with them: the ISR cannot shrink, so the leader that is left acknowledges nothing, and may still be read."""
+    """The quorum is gone with them and nobody shrinks the ISR; the leader that is left knows that its followers are gone, and says so."""
     cluster = own_cluster()
     with load_on(cluster, **IMPATIENT) as load:
         survivor = cluster.leader_of(load.topic, 0)
@@ -95,6 +95,10 @@ def test_two_of_three_killed_leave_no_false_acknowledgement_and_all_heals(own_cl
         time.sleep(3)
         assert load.writer.ack_count == acknowledged
         assert seen > 0
+        error = produce_one(cluster, load.topic, b"refused", retries=0, partition=0)
+        assert error is not None
+        assert error.code() == KafkaError.NOT_ENOUGH_REPLICAS
+        assert read_values(cluster, load.topic, count=1)
         cluster.start(*others)
         cluster.wait_healed()
         load.writer.wait_for_acks()
@@ -123,11 +127,11 @@ def test_two_of_three_replicas_killed_refuse_producers_while_reads_go_on(own_clu
     assert read_values(cluster, "guarded", count=2) == [b"before", b"after"]
 
 
-def produce_one(cluster: RealCluster, topic: str, value: bytes, **settings: object) -> KafkaError | None:
+def produce_one(cluster: RealCluster, topic: str, value: bytes, *, partition: int = -1, **settings: object) -> KafkaError | None:
     """Produces one record with acks=all; the error if it was refused."""
     errors: list[KafkaError | None] = []
     producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all"} | settings)
-    producer.produce(topic, value, on_delivery=lambda error, _: errors.append(error))
+    producer.produce(topic, value, partition=partition, on_delivery=lambda error, _: errors.append(error))
     assert producer.flush(20) == 0
     return errors[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftkafka.base.errors import ApiError, ErrorCode
-from raftkafka.base.ids import PartitionKey, TopicId
+from raftkafka.base.ids import NodeId, PartitionKey, TopicId
 from raftkafka.replication.offset_queries import EARLIEST, LATEST, LATEST_TIERED, MAX_TIMESTAMP
 from raftkafka.replication.values import ListedOffset
 from tests.replication.world import KEY, START_MS, World, batch
@@ -44,6 +44,32 @@ def test_acks_all_is_refused_before_the_append_when_the_isr_is_under_its_minimum
     assert (result.error_code, result.base_offset) == (ErrorCode.NOT_ENOUGH_REPLICAS, -1)
     assert world[1].values() == ["a"]
     assert world.produce(1, "c", acks=1).produced.error_code == 0
+
+
+def test_acks_all_is_refused_when_the_members_that_are_missing_are_certainly_gone() -> None:
+    """The controllers may be gone with them: then nobody shrinks the ISR, and waiting for a time-out would tell the producer nothing."""
+    world = alone(min_insync_replicas=2)
+    world[1].manager.broker_gone(NodeId(2))
+    waiting = world.produce(1, "b", timeout_ms=300)
+    world.advance(10)
+    assert waiting.times == 0, "one member of the minimum may still be there"
+    world[1].manager.broker_gone(NodeId(3))
+    refused = world.produce(1, "c").produced
+    assert (refused.error_code, refused.base_offset) == (ErrorCode.NOT_ENOUGH_REPLICAS, -1)
+    world.advance(400)
+    assert waiting.produced.error_code == ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND
+    assert world[1].values() == ["a", "b"]
+
+
+def test_a_member_that_fetches_again_counts_again() -> None:
+    world = alone(min_insync_replicas=2)
+    for node_id in (2, 3):
+        world[1].manager.broker_gone(NodeId(node_id))
+    world.heal()
+    world.advance(600)
+    assert world.produce(1, "b").times == 0
+    world.advance(100)
+    assert world[1].partition().high_watermark == 2
 
 
 def test_high_watermark_is_frozen_under_the_minimum_and_moves_when_it_is_reached_again() -> None:

@@ -14,6 +14,7 @@ Sources: reference/disk-format.md; KIP-966 (the broker epoch in the marker); ref
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -40,6 +41,7 @@ from raftkafka.storage.config import LONG_MAX, LogConfig
 from raftkafka.storage.partition_log import PartitionLog
 from raftkafka.storage.recovery import open_log
 
+DELETIONS_PER_TICK = 20
 FAR_FUTURE_MS = LONG_MAX
 DELETE_SUFFIX = "-delete"
 STRAY_SUFFIX = "-stray"
@@ -99,7 +101,7 @@ class LogManager:
         self._closing_token = 0
         self._marker_epoch: int | None = None
         """The broker epoch for the marker of a clean stop; None when something denies it."""
-        self._deletions: list[tuple[int, str]] = []
+        self._deletions: list[tuple[int, str]] = []  # a heap
         self._checkpoint_due_ms = FAR_FUTURE_MS
         self._retention_due_ms = FAR_FUTURE_MS
 
@@ -175,7 +177,7 @@ class LogManager:
         except DiskError as error:
             self._outputs.append(observed("log-not-deleted", directory=log.directory, reason=str(error)))
             return
-        self._deletions.append((now_ms + log.config.file_delete_delay_ms, new_path))
+        heapq.heappush(self._deletions, (now_ms + log.config.file_delete_delay_ms, new_path))
         self._checkpoint_due_ms = now_ms  # so that a new topic of the same name does not find these offsets
 
     def checkpointed_high_watermark(self, key: PartitionKey) -> int:
@@ -201,14 +203,13 @@ class LogManager:
         if now_ms >= self._checkpoint_due_ms:
             self._checkpoint_due_ms = now_ms + self._settings.checkpoint_interval_ms
             self._write_checkpoints()
-        if self._deletions and now_ms >= min(due for due, _ in self._deletions):
-            self._delete_files(now_ms)
+        self._delete_files(now_ms)
         if self._flush_wanted and not self._in_flight:
             self._flush(now_ms)
 
     def next_deadline_ms(self) -> int:
         """When `tick` has something to do."""
-        deadline = min(self._retention_due_ms, self._checkpoint_due_ms, min((due for due, _ in self._deletions), default=FAR_FUTURE_MS))
+        deadline = min(self._retention_due_ms, self._checkpoint_due_ms, self._deletions[0][0] if self._deletions else FAR_FUTURE_MS)
         if self._flush_wanted and not self._in_flight:
             deadline = min(deadline, *(log.flush_deadline_ms() for log in self._flush_wanted.values()))
         return deadline
@@ -393,9 +394,11 @@ class LogManager:
                 )
 
     def _delete_files(self, now_ms: int) -> None:
-        due = [path for due_ms, path in self._deletions if now_ms >= due_ms]
-        self._deletions = [deletion for deletion in self._deletions if now_ms < deletion[0]]
-        for path in due:
+        """A few directories at a time: a topic of a thousand partitions must not hold the node up until others take it for dead."""
+        for _ in range(DELETIONS_PER_TICK):
+            if not self._deletions or now_ms < self._deletions[0][0]:
+                return
+            _, path = heapq.heappop(self._deletions)
             try:
                 self._disk.delete(path)
             except DiskError as error:  # the next start tries again

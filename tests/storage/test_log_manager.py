@@ -12,7 +12,7 @@ from raftkafka.base.observed import Observed
 from raftkafka.simulation.disk import SimDisk
 from raftkafka.storage.checkpoints import decode_offsets, encode_offsets
 from raftkafka.storage.config import LogConfig
-from raftkafka.storage.log_manager import LogManager
+from raftkafka.storage.log_manager import DELETIONS_PER_TICK, LogManager
 from raftkafka.storage.meta_properties import MetaProperties, decode_meta_properties, read_meta_properties, write_meta_properties
 from tests.storage.log_world import KEY, SMALL, LogWorld, produced, replicated
 
@@ -45,6 +45,23 @@ def test_deleted_log_goes_at_once_and_its_files_after_the_delay() -> None:
     assert world.manager.next_deadline_ms() == 1100
     world.manager.tick(1100, 0)
     assert not world.disk.exists(f"data/{name}")
+
+
+def test_many_deleted_logs_are_removed_a_few_at_a_time() -> None:
+    """A thousand of them at once held a node up for so long that the others elected another controller."""
+    world = LogWorld(attrs.evolve(SMALL, file_delete_delay_ms=100))
+    for partition in range(50):
+        key = PartitionKey(TopicId(b"a-topic-of-many!"), partition)
+        world.manager.create(key, "many", attrs.evolve(SMALL, file_delete_delay_ms=100), 0)
+        world.manager.delete(key, now_ms=0)
+    ticks = 0
+    while world.manager.next_deadline_ms() <= 100:
+        before = len(world.disk.list_dir("data"))
+        world.manager.tick(100, 0)
+        ticks += 1
+        assert before - len(world.disk.list_dir("data")) <= DELETIONS_PER_TICK
+    assert ticks > 1
+    assert not [name for name in world.disk.list_dir("data") if name.endswith("-delete")]
 
 
 def test_half_deleted_log_is_removed_at_start() -> None:

@@ -3,8 +3,8 @@
 Invariants
 - `done` is called exactly once for every request: with the reply, or with None when the deadline has passed.
 - No two processes of a node use the same correlation ids: an answer that was owed to the one before is nobody's.
-- A request is sent again only when the previous controller cannot have decided it (it answered NOT_CONTROLLER), or when the controller
-  changed or the connection broke and sending it twice is harmless (`repeatable`); otherwise a change of controller ends it with None.
+- A request is sent again when the asked node answers NOT_CONTROLLER, and, where sending it twice is harmless (`repeatable`), when the
+  controller changes or the connection breaks; otherwise such a change ends it with None.
 """
 
 from __future__ import annotations

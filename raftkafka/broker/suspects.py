@@ -20,7 +20,7 @@ from raftkafka.broker.channel import FAR_FUTURE_MS
 from raftkafka.metadata.image import MetadataImage
 
 HOLD_MS = 400
-GRACE_MS = 5
+GRACE_MS = 20
 
 Leaders = Callable[[], Set[NodeId]]
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import attrs
+from confluent_kafka import KafkaException
 
 from cluster.apache_kafka import KAFKA_VERSION, KafkaUnavailable, kafka_home
 from cluster.bench import measures, systems
@@ -124,8 +125,11 @@ def _measure(table: Table, plan: Plan, clusters: list[System]) -> None:
     _faults(table, plan, clusters)
     for _ in range(plan.rounds):
         for cluster in clusters:
-            seconds = measures.create_many_partitions_s(cluster, partitions=plan.partitions)
-            table.add(f"CreateTopics, {plan.partitions:,} partitions, until each took a record", "s", cluster, seconds)
+            row = f"CreateTopics, {plan.partitions:,} partitions, until each took a record"
+            try:
+                table.add(row, "s", cluster, measures.create_many_partitions_s(cluster, partitions=plan.partitions))
+            except (KafkaException, TimeoutError) as error:
+                _say(f"{cluster.name:13} {row}: failed: {error}")
 
 
 def _throughputs(table: Table, plan: Plan, clusters: list[System]) -> None:

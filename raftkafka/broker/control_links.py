@@ -19,11 +19,11 @@ import attrs
 from raftkafka.base.errors import PeerError
 from raftkafka.base.ids import NodeId
 from raftkafka.base.observed import observed
+from raftkafka.broker.channel import FAR_FUTURE_MS
 from raftkafka.broker.connection import Connection
 from raftkafka.broker.control import ControlMessage, Hello, decode_control, encode_control
 from raftkafka.broker.effects import CloseLink, LinkId, NodeEffect, OpenLink, SendOnLink
 
-FAR_FUTURE_MS = 1 << 62
 REDIAL_BACKOFF_MS = 100
 LINK_PREFIX = "control/"
 PROBE_PREFIX = "probe/"

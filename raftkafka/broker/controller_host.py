@@ -66,8 +66,6 @@ class ControllerHost:
             if not self.controller.active:
                 # Deposed meanwhile: the broker asks the next controller, as Kafka's do; the client need not know.
                 reply(ForwardReply(error=ErrorCode.NOT_CONTROLLER))
-            elif isinstance(response, ApiError):
-                reply(ForwardReply(error=response.code))
             else:
                 reply(ForwardReply(body=write_message(response, version)))
 

@@ -26,5 +26,5 @@ def node_endpoints(services: Services, results: Iterable[NamesLeader], listener:
         leader = NodeId(result.current_leader[0])
         address = services.endpoint(leader, listener)
         if address is not None:
-            endpoints[leader] = NodeEndpoint(leader, address[0], address[1], services.image.brokers[leader].rack)
+            endpoints[leader] = NodeEndpoint(leader, address.host, address.port, services.image.brokers[leader].rack)
     return list(endpoints.values())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from raftkafka.base.observed import observed
 from raftkafka.broker.parts import Parts
-from raftkafka.broker.topic_creation import GROUP_METADATA_TOPIC
+from raftkafka.group.coordinator import OFFSETS_TOPIC
 from raftkafka.metadata.image import ImageEntry, MetadataDelta, MetadataImage, from_snapshot, to_snapshot
 from raftkafka.metadata.records import decode_batch
 from raftkafka.raft import effects
@@ -31,7 +31,6 @@ class MetadataFlow:
         self._gained: effects.LeadershipGained | None = None
         self._active = False
         self._publishing = False
-        self._snapshot_taken_at = -1
         self._bytes_since_snapshot = 0
 
     def take(self, effect: MetadataEffect, now_ms: int) -> None:
@@ -89,7 +88,7 @@ class MetadataFlow:
 
     def _publish_to_broker(self, image: MetadataImage, delta: MetadataDelta, now_ms: int) -> None:
         parts = self._parts
-        offsets_topic = image.topics.by_name.get(GROUP_METADATA_TOPIC)
+        offsets_topic = image.topics.by_name.get(OFFSETS_TOPIC)
         parts.group_log.topic_id = offsets_topic.topic_id if offsets_topic is not None else None
         parts.replicas.apply_metadata(image, delta, now_ms)
         if delta.removed_topics:

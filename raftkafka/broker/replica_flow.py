@@ -10,8 +10,7 @@ from raftkafka.broker.control import ControlReply
 from raftkafka.broker.effects import LinkId, NodeEffect
 from raftkafka.broker.fetch_links import FetchLinks
 from raftkafka.broker.parts import Parts
-from raftkafka.broker.services import listener_address
-from raftkafka.broker.topic_creation import GROUP_METADATA_TOPIC
+from raftkafka.group.coordinator import OFFSETS_TOPIC
 from raftkafka.metadata.control_messages import AlterPartitionReply
 from raftkafka.replication import values
 
@@ -64,11 +63,11 @@ class ReplicaFlow:
             case values.CloseLeaderLink():
                 self._links.close(output.leader_id)
             case values.LeadershipGained():
-                if output.topic == GROUP_METADATA_TOPIC:
+                if output.topic == OFFSETS_TOPIC:
                     self._parts.replicas.watch_high_watermark(output.key)
                     self._parts.groups.elected(output.key.partition, leader_epoch=output.leader_epoch, now_ms=now_ms, wall_ms=wall_ms)
             case values.LeadershipLost():
-                if output.topic == GROUP_METADATA_TOPIC:
+                if output.topic == OFFSETS_TOPIC:
                     self._parts.groups.resigned(output.key.partition, now_ms=now_ms, wall_ms=wall_ms)
             case Observed():
                 self._emit(output)
@@ -78,11 +77,11 @@ class ReplicaFlow:
     def _open(self, output: values.OpenLeaderLink, now_ms: int) -> None:
         services = self._parts.services
         broker = services.image.brokers.get(output.leader_id)
-        address = listener_address(broker, services.config.inter_broker_listener_name) if broker is not None else None
+        address = broker.endpoint(services.config.inter_broker_listener_name) if broker is not None else None
         if address is None:
             self._parts.replicas.fetch_failed(output.leader_id, now_ms)
         else:
-            self._links.open(output.leader_id, address[0], address[1])
+            self._links.open(output.leader_id, address.host, address.port)
 
     def _altered(self, reply: ControlReply | None) -> None:
         answer = reply if isinstance(reply, AlterPartitionReply) else None

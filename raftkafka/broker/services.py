@@ -13,7 +13,7 @@ from raftkafka.broker.connection import Connection
 from raftkafka.broker.producer_ids import ProducerIds
 from raftkafka.broker.suspects import Suspects
 from raftkafka.group.coordinator import GroupCoordinator
-from raftkafka.metadata.brokers import BrokerRegistration
+from raftkafka.metadata.brokers import BrokerRegistration, Endpoint
 from raftkafka.metadata.image import MetadataImage
 from raftkafka.raft.driver import RaftDriver
 from raftkafka.replication.replica_manager import ReplicaManager
@@ -39,17 +39,9 @@ class Services:
         """The registered brokers that are not fenced, by id."""
         return [broker for _, broker in sorted(self.image.brokers.items()) if not broker.fenced]
 
-    def endpoint(self, node_id: NodeId, listener: str) -> tuple[str, int] | None:
+    def endpoint(self, node_id: NodeId, listener: str) -> Endpoint | None:
         """Where clients of this listener reach a broker; None when it is unknown, fenced, or has no such listener."""
         broker = self.image.brokers.get(node_id)
         if broker is None or broker.fenced:
             return None
-        return listener_address(broker, listener)
-
-
-def listener_address(broker: BrokerRegistration, listener: str) -> tuple[str, int] | None:
-    """The advertised host and port of a broker's listener."""
-    for endpoint in broker.endpoints:
-        if endpoint.name == listener:
-            return endpoint.host, endpoint.port
-    return None
+        return broker.endpoint(listener)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.broker.control import ControlReply, Forward, ForwardReply
 from raftkafka.broker.services import Services
+from raftkafka.group.coordinator import OFFSETS_TOPIC
 from raftkafka.protocol.framing import read_message, write_message
 from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse
 
-GROUP_METADATA_TOPIC = "__consumer_offsets"
 TRANSACTION_STATE_TOPIC = "__transaction_state"
 CREATE_TOPICS_KEY = 19
 CREATE_TOPICS_VERSION = 7
@@ -24,7 +24,7 @@ Created = Callable[[dict[str, ApiError]], None]
 
 def is_internal(topic: str) -> bool:
     """Whether clients see the topic as internal to the cluster."""
-    return topic in (GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC)
+    return topic in (OFFSETS_TOPIC, TRANSACTION_STATE_TOPIC)
 
 
 def create_topics(services: Services, names: Sequence[str], done: Created, *, now_ms: int) -> None:
@@ -61,7 +61,7 @@ def create_topics(services: Services, names: Sequence[str], done: Created, *, no
 
 def _creatable(services: Services, name: str) -> CreatableTopic:
     config = services.config
-    if name != GROUP_METADATA_TOPIC:
+    if name != OFFSETS_TOPIC:
         return CreatableTopic(name=name, num_partitions=-1, replication_factor=-1)
     return CreatableTopic(
         name=name,

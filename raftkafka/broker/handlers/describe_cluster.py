@@ -10,7 +10,7 @@ from raftkafka.base.ids import NO_NODE
 from raftkafka.broker.authorized_operations import cluster_operations
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.handlers.responder import Respond
-from raftkafka.broker.services import Services, listener_address
+from raftkafka.broker.services import Services
 from raftkafka.protocol.messages.describe_cluster import DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse
 
 API_KEY = 60
@@ -24,11 +24,11 @@ def handle(services: Services, request: DescribeClusterRequest, context: Request
         raise ApiError(code, f"endpoint type {request.endpoint_type} cannot be described by a broker listener")
     brokers = []
     for node_id, broker in sorted(services.image.brokers.items()):
-        address = listener_address(broker, context.listener)
+        address = broker.endpoint(context.listener)
         if address is None or (broker.fenced and not request.include_fenced_brokers):
             continue
         brokers.append(
-            DescribeClusterBroker(broker_id=node_id, host=address[0], port=address[1], rack=broker.rack, is_fenced=broker.fenced)
+            DescribeClusterBroker(broker_id=node_id, host=address.host, port=address.port, rack=broker.rack, is_fenced=broker.fenced)
         )
     alive = [broker.broker_id for broker in brokers if not broker.is_fenced]
     controller = services.channel.controller

@@ -15,8 +15,8 @@ from raftkafka.base.ids import NO_NODE
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.handlers.responder import Respond
 from raftkafka.broker.services import Services
-from raftkafka.broker.topic_creation import GROUP_METADATA_TOPIC, create_topics
-from raftkafka.group.coordinator import partition_for
+from raftkafka.broker.topic_creation import create_topics
+from raftkafka.group.coordinator import OFFSETS_TOPIC, partition_for
 from raftkafka.protocol.messages.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
 
 API_KEY = 10
@@ -30,14 +30,14 @@ def handle(services: Services, request: FindCoordinatorRequest, context: Request
         raise ApiError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not served by this version")
     if request.key_type != GROUP_KEY_TYPE:
         raise ApiError(ErrorCode.INVALID_REQUEST, "this cluster coordinates consumer groups only (key type 0)")
-    if GROUP_METADATA_TOPIC in services.image.topics.by_name:
+    if OFFSETS_TOPIC in services.image.topics.by_name:
         respond(_answer(services, request, context, None))
         return
 
     def created(refusals: dict[str, ApiError]) -> None:
-        respond(_answer(services, request, context, refusals.get(GROUP_METADATA_TOPIC)))
+        respond(_answer(services, request, context, refusals.get(OFFSETS_TOPIC)))
 
-    create_topics(services, [GROUP_METADATA_TOPIC], created, now_ms=context.now_ms)
+    create_topics(services, [OFFSETS_TOPIC], created, now_ms=context.now_ms)
 
 
 def refuse(request: FindCoordinatorRequest, error: ApiError, version: int) -> FindCoordinatorResponse:
@@ -60,14 +60,14 @@ def _answer(
 
 
 def _locate(services: Services, group_id: str, listener: str) -> Coordinator:
-    topic = services.image.topics.by_name.get(GROUP_METADATA_TOPIC)
+    topic = services.image.topics.by_name.get(OFFSETS_TOPIC)
     if topic is None:
         raise ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, "the offsets topic is being created")
     leader = topic.partitions[partition_for(group_id, len(topic.partitions))].leader
     address = services.endpoint(leader, listener) if leader != NO_NODE else None
     if address is None:
         raise ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE, "the group's coordinator has no leader now")
-    return Coordinator(key=group_id, node_id=leader, host=address[0], port=address[1])
+    return Coordinator(key=group_id, node_id=leader, host=address.host, port=address.port)
 
 
 def _keys(request: FindCoordinatorRequest, version: int) -> list[str]:

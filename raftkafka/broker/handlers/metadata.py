@@ -14,7 +14,7 @@ from raftkafka.base.ids import NO_NODE, NO_TOPIC_ID, NodeId, TopicId
 from raftkafka.broker.authorized_operations import cluster_operations, topic_operations
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.handlers.responder import Respond
-from raftkafka.broker.services import Services, listener_address
+from raftkafka.broker.services import Services
 from raftkafka.broker.topic_creation import create_topics, is_internal
 from raftkafka.metadata.topics import PartitionRegistration, TopicImage
 from raftkafka.protocol.messages.metadata import (
@@ -78,9 +78,9 @@ def _topics_to_create(services: Services, request: MetadataRequest, context: Req
 def _describe(services: Services, request: MetadataRequest, context: RequestContext, errors: dict[str, ApiError]) -> MetadataResponse:
     brokers = []
     for broker in services.alive_brokers():
-        address = listener_address(broker, context.listener)
+        address = broker.endpoint(context.listener)
         if address is not None:
-            brokers.append(MetadataResponseBroker(node_id=broker.node_id, host=address[0], port=address[1], rack=broker.rack))
+            brokers.append(MetadataResponseBroker(node_id=broker.node_id, host=address.host, port=address.port, rack=broker.rack))
     return MetadataResponse(
         brokers=brokers,
         cluster_id=services.cluster_id,

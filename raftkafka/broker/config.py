@@ -44,7 +44,6 @@ class BrokerConfig:
     socket_send_buffer_bytes: int
     socket_receive_buffer_bytes: int
     socket_listen_backlog_size: int
-    socket_connection_setup_timeout_ms: int
     max_connections: int
     max_connections_per_ip: int
     connections_max_idle_ms: int
@@ -62,8 +61,6 @@ class BrokerConfig:
     unclean_leader_election_enable: bool
     log_retention_check_interval_ms: int
     log_flush_offset_checkpoint_interval_ms: int
-    log_flush_start_offset_checkpoint_interval_ms: int
-    log_flush_scheduler_interval_ms: int
     producer_id_expiration_ms: int
 
     replica_lag_time_max_ms: int
@@ -81,13 +78,8 @@ class BrokerConfig:
 
     broker_heartbeat_interval_ms: int
     broker_session_timeout_ms: int
-    initial_broker_registration_timeout_ms: int
     controller_quorum_election_timeout_ms: int
-    controller_quorum_election_backoff_max_ms: int
-    controller_quorum_request_timeout_ms: int
-    controller_quorum_retry_backoff_ms: int
     metadata_log_max_record_bytes_between_snapshots: int
-    metadata_log_max_snapshot_interval_ms: int
 
     group_initial_rebalance_delay_ms: int
     group_min_session_timeout_ms: int

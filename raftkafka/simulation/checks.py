@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftkafka.simulation.workload import UNKNOWN_OFFSET, History, Slot
+from raftkafka.simulation.workload.plain import UNKNOWN_OFFSET, History, Slot
 
 
 def violations_of(history: History) -> list[str]:

@@ -5,8 +5,9 @@ start ── cluster stands ── faults and workload ── heal ── everyt
 
 from __future__ import annotations
 
+import enum
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import attrs
@@ -16,26 +17,14 @@ from raftkafka.simulation.checks import violations_of
 from raftkafka.simulation.client import RequestLost, SimClient
 from raftkafka.simulation.cluster import SimCluster
 from raftkafka.simulation.events import US_PER_MS
-from raftkafka.simulation.faults import FaultPlan, FaultSettings, draw_plan
-from raftkafka.simulation.workload import History, Producer, Reader, Slot
+from raftkafka.simulation.faults import FaultPlan, draw_plan
+from raftkafka.simulation.profiles import Profile
+from raftkafka.simulation.workload.plain import History, Producer, Reader, Slot
 from raftkafka.simulation.world import Violation, World, WorldSettings
 
 TOPIC = "records"
 START_TIMEOUT_MS = 60_000
-LIVENESS_TIMEOUT_MS = 60_000
-"""After everything has healed, all that waits must be done within this time."""
-
-
-@attrs.frozen(kw_only=True)
-class RunSettings:
-    world: WorldSettings = attrs.field(factory=WorldSettings)
-    faults: FaultSettings = attrs.field(factory=FaultSettings)
-    partitions: int = 2
-    min_insync_replicas: int = 2
-    produce_interval_ms: int = 40
-    overrides: Mapping[str, str] = attrs.field(factory=dict)
-    checks: tuple[Callable[[World], None], ...] = ()
-    """Called after every event of the world; raise `Violation`."""
+BROKEN_RULES_PROPERTY = "raftkafka.broken.rules"
 
 
 @attrs.frozen(kw_only=True)
@@ -43,6 +32,7 @@ class Result:
     """What came of a seed. `violations` empty: all is well. `plan` is what was done to the cluster."""
 
     seed: int
+    profile: Profile
     digest: str
     violations: tuple[str, ...]
     plan: FaultPlan
@@ -55,34 +45,57 @@ class Result:
 def run_seed(
     seed: int,
     *,
-    settings: RunSettings | None = None,
+    profile: Profile | None = None,
     plan: FaultPlan | None = None,
+    broken_rules: tuple[enum.Enum, ...] = (),
     sink: Callable[[str], None] | None = None,
     detailed: bool = False,
+    observers: tuple[Callable[[World], None], ...] = (),
 ) -> Result:
-    """Runs one world to its end. `plan` replaces the one that the seed draws; `sink` gets each line of the trace as it happens."""
-    return Run(seed, settings=settings or RunSettings(), plan=plan, sink=sink, detailed=detailed).run()
+    """Runs one world to its end.
+
+    `plan` replaces the one that the seed draws; the nodes follow their rules without `broken_rules`; `sink` gets each line of the trace as
+    it happens; `observers` are called after every event and may raise `Violation`.
+    """
+    run = Run(seed, profile=profile or Profile(), plan=plan, broken_rules=broken_rules, sink=sink, detailed=detailed)
+    run.world.checks.extend(observers)
+    return run.run()
 
 
 class Run:
     """A run under way."""
 
     def __init__(
-        self, seed: int, *, settings: RunSettings, plan: FaultPlan | None, sink: Callable[[str], None] | None, detailed: bool
+        self,
+        seed: int,
+        *,
+        profile: Profile,
+        plan: FaultPlan | None,
+        broken_rules: tuple[enum.Enum, ...],
+        sink: Callable[[str], None] | None,
+        detailed: bool,
     ) -> None:
-        self.settings = settings
-        self.cluster = SimCluster(seed=seed, node_count=settings.world.node_count, overrides=settings.overrides)
-        self.world = World(seed, make_node=self.cluster.make_node, settings=settings.world, sink=sink, detailed=detailed)
-        self.world.checks.extend(settings.checks)
+        self.profile = profile
+        overrides = dict(profile.properties)
+        if broken_rules:
+            overrides[BROKEN_RULES_PROPERTY] = ",".join(rule.value for rule in broken_rules)
+        self.cluster = SimCluster(seed=seed, node_count=profile.node_count, overrides=overrides)
+        settings = WorldSettings(node_count=profile.node_count, network=profile.network)
+        self.world = World(seed, make_node=self.cluster.make_node, settings=settings, sink=sink, detailed=detailed)
         self.history = History()
-        self.plan = plan if plan is not None else draw_plan(random.Random(f"{seed}/faults"), settings.faults, tuple(self.world.machines))
-        self.slots: list[Slot] = [(TOPIC, partition) for partition in range(settings.partitions)]
+        self.plan = plan if plan is not None else self._draw_plan()
+        self.slots: list[Slot] = [(TOPIC, partition) for partition in range(profile.workload.partitions)]
+        self.producers: list[Producer] = []
+        self.readers: list[Reader] = []
 
     def run(self) -> Result:
         """Everything from the start to the verdict."""
         violations: Sequence[str]
         try:
-            self._run_phases()
+            self._start()
+            self._disturb()
+            self._heal()
+            self._read_back()
             violations = violations_of(self.history)
         except Violation as violation:
             violations = [str(violation), *self.history.problems]
@@ -90,6 +103,7 @@ class Run:
             self.world.trace.line("world", f"VIOLATION {each}")
         return Result(
             seed=self.world.seed,
+            profile=self.profile,
             digest=self.world.trace.digest(),
             violations=tuple(violations),
             plan=self.plan,
@@ -99,37 +113,51 @@ class Run:
             last_lines=tuple(self.world.trace.last_lines),
         )
 
-    def _run_phases(self) -> None:
-        world, trace = self.world, self.world.trace
+    def _draw_plan(self) -> FaultPlan:
+        settings = attrs.evolve(self.profile.faults, duration_ms=self.profile.duration_ms)
+        return draw_plan(random.Random(f"{self.world.seed}/faults"), settings, tuple(self.world.machines))
+
+    # The phases
+
+    def _start(self) -> None:
+        """The cluster stands, its topic exists, and the clients begin."""
+        world, interval_ms = self.world, self.profile.workload.produce_interval_ms
         world.start()
         self._finish(self._create_topic(world.add_client()), START_TIMEOUT_MS, "the topic was not created")
-        producers = [
-            Producer(world.add_client(), trace, self.history, slot, interval_ms=self.settings.produce_interval_ms) for slot in self.slots
-        ]
-        readers = [Reader(world.add_client(), self.history, slot) for slot in self.slots]
-        for task in [*(each.run() for each in producers), *(each.run() for each in readers)]:
+        self.producers = [Producer(world.add_client(), world.trace, self.history, slot, interval_ms=interval_ms) for slot in self.slots]
+        self.readers = [Reader(world.add_client(), self.history, slot) for slot in self.slots]
+        for task in [*(each.run() for each in self.producers), *(each.run() for each in self.readers)]:
             world.heap.spawn(task)
-        world.start_us = world.heap.now_us
-        self.plan.schedule(world)
-        world.run_for(self.settings.faults.duration_ms)
-        world.heal()
-        for producer in producers:
+
+    def _disturb(self) -> None:
+        """Faults happen."""
+        self.world.start_us = self.world.heap.now_us
+        self.plan.schedule(self.world)
+        self.world.run_for(self.profile.duration_ms)
+
+    def _heal(self) -> None:
+        """Faults end, and all that the clients have begun must end well."""
+        self.world.heal()
+        for producer in self.producers:
             producer.running = False
-        self._wait(lambda: all(producer.finished for producer in producers), "a batch was not acknowledged after all had healed")
-        for reader in readers:
+        self._wait(lambda: all(producer.finished for producer in self.producers), "a batch was not acknowledged after all had healed")
+        for reader in self.readers:
             reader.running = False
+
+    def _read_back(self) -> None:
+        """Every partition is read from its beginning to its end."""
         for slot in self.slots:
-            reader = Reader(world.add_client(), self.history, slot)
-            self._finish(reader.read_to_the_end(), LIVENESS_TIMEOUT_MS, f"{slot[0]}-{slot[1]} could not be read to its end")
+            reader = Reader(self.world.add_client(), self.history, slot)
+            self._finish(reader.read_to_the_end(), self.profile.liveness_ms, f"{slot[0]}-{slot[1]} could not be read to its end")
 
     async def _create_topic(self, client: SimClient) -> None:
         while True:
             try:
                 code = await client.create_topic(
                     TOPIC,
-                    partitions=self.settings.partitions,
-                    replication_factor=min(3, self.settings.world.node_count),
-                    configs={"min.insync.replicas": str(self.settings.min_insync_replicas)},
+                    partitions=self.profile.workload.partitions,
+                    replication_factor=min(self.profile.workload.replication_factor, self.profile.node_count),
+                    configs={"min.insync.replicas": str(self.profile.workload.min_insync_replicas)},
                 )
             except RequestLost:
                 code = int(ErrorCode.REQUEST_TIMED_OUT)
@@ -151,5 +179,5 @@ class Run:
             raise Violation(f"no progress: {complaint} within {timeout_ms} ms")
 
     def _wait(self, condition: Callable[[], bool], complaint: str) -> None:
-        if not self.world.run_until(condition, timeout_ms=LIVENESS_TIMEOUT_MS):
-            raise Violation(f"no progress: {complaint} within {LIVENESS_TIMEOUT_MS} ms")
+        if not self.world.run_until(condition, timeout_ms=self.profile.liveness_ms):
+            raise Violation(f"no progress: {complaint} within {self.profile.liveness_ms} ms")

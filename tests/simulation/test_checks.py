@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftkafka.simulation.checks import violations_of
-from raftkafka.simulation.workload import History
+from raftkafka.simulation.workload.plain import History
 
 SLOT = ("t", 0)
 SENT = [b"a", b"b", b"c"]

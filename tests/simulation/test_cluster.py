@@ -11,33 +11,35 @@ import sys
 import pytest
 
 from raftkafka.simulation.faults import UNCLEAN_ENDS, Fault, FaultKind, FaultPlan, FaultSettings, draw_plan
-from raftkafka.simulation.run import RunSettings, run_seed
+from raftkafka.simulation.profiles import Profile
+from raftkafka.simulation.run import run_seed
 
-SHORT = RunSettings(faults=FaultSettings(duration_ms=4_000, mean_interval_ms=700, max_fault_ms=2_000, power_off_distance_ms=4_000))
+SHORT = Profile(duration_ms=4_000, faults=FaultSettings(mean_interval_ms=700, max_fault_ms=2_000, power_off_distance_ms=4_000))
 
 PRINT_DIGEST = """
 from raftkafka.simulation.faults import FaultSettings
-from raftkafka.simulation.run import RunSettings, run_seed
-print(run_seed(11, settings=RunSettings(faults=FaultSettings(duration_ms=1_500, mean_interval_ms=300, max_fault_ms=500))).digest)
+from raftkafka.simulation.profiles import Profile
+from raftkafka.simulation.run import run_seed
+print(run_seed(11, profile=Profile(duration_ms=1_500, faults=FaultSettings(mean_interval_ms=300, max_fault_ms=500))).digest)
 """
 
 
 def test_an_undisturbed_cluster_loses_nothing_and_makes_progress() -> None:
-    result = run_seed(1, settings=SHORT, plan=FaultPlan())
+    result = run_seed(1, profile=SHORT, plan=FaultPlan())
     assert result.violations == ()
     assert result.acknowledged > 200
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_disturbed_cluster_loses_nothing_that_was_acknowledged(seed: int) -> None:
-    result = run_seed(seed, settings=SHORT)
+    result = run_seed(seed, profile=SHORT)
     assert result.violations == (), "\n".join([*map(str, result.plan.faults), *result.violations])
 
 
 def test_a_killed_leader_is_replaced() -> None:
     for node in ("n1", "n2", "n3"):
         plan = FaultPlan((Fault(at_ms=500, duration_ms=60_000, kind=FaultKind.KILL, node=node),))
-        result = run_seed(2, settings=SHORT, plan=plan)
+        result = run_seed(2, profile=SHORT, plan=plan)
         assert result.violations == ()
         assert result.acknowledged > 200
 

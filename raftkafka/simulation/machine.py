@@ -13,6 +13,7 @@ import random
 import traceback
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 
@@ -235,10 +236,10 @@ class SimProcess:
         self.tell(lambda now_ms: self.node.connection_opened(connection))
 
     def received(self, side: Side, data: bytes) -> None:
-        self.tell(lambda now_ms: self._take_frames(side, data, now_ms))
+        self.tell(partial(self._take_frames, side, data))
 
     def closed(self, side: Side) -> None:
-        self.tell(lambda now_ms: self._side_closed(side, now_ms))
+        self.tell(partial(self._side_closed, side))
 
     def _take_frames(self, side: Side, data: bytes, now_ms: int) -> None:
         connection, link_id = self._connections.get(side), self._link_of.get(side)
@@ -276,7 +277,7 @@ class SimProcess:
                 data = b"".join(connection.out)
                 connection.out.clear()
                 side = connection.handle
-                assert isinstance(side, Side)
+                assert type(side) is Side
                 if data:
                     network.send(side, data)
             case SendOnLink():

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
+from math import log
 from typing import Protocol
 
 import attrs
@@ -57,6 +59,8 @@ class Side:
     machine: str
     peer_machine: str
     number: int
+    arrival: str
+    """What the trace says when something sent from here arrives at the other end."""
     receiver: Receiver | None = None
     open: bool = True
     _peer: Side | None = None
@@ -171,8 +175,9 @@ class Network:
             self._heap.after(self._delay_us(host, machine), lambda: failed(True))
 
     def _make_connection(self, machine: str, host: str) -> tuple[Side, Side]:
-        near = Side(machine=machine, peer_machine=host, number=self._next_number)
-        far = Side(machine=host, peer_machine=machine, number=self._next_number)
+        number = self._next_number
+        near = Side(machine=machine, peer_machine=host, number=number, arrival=f"received on {number} from {machine}")
+        far = Side(machine=host, peer_machine=machine, number=number, arrival=f"received on {number} from {host}")
         near._peer, far._peer = far, near
         self._next_number += 1
         return near, far
@@ -180,10 +185,10 @@ class Network:
     def _put(self, side: Side, data: bytes | None) -> None:
         """Puts data, or the end (None), on its way to the other side."""
         side._arrives_us = max(side._arrives_us, self._heap.now_us + self._delay_us(side.machine, side.peer_machine))
-        self._heap.at(side._arrives_us, lambda: self._deliver(side, data))
+        self._heap.surely_at(side._arrives_us, partial(self._deliver, side, data))
 
     def _deliver(self, side: Side, data: bytes | None) -> None:
-        if side._held or self._is_cut(side.machine, side.peer_machine):
+        if side._held or (self._cuts and self._is_cut(side.machine, side.peer_machine)):
             side._held.append(data)
         else:
             self._hand_over(side, data)
@@ -195,11 +200,12 @@ class Network:
                 self._hand_over(side, data)
 
     def _hand_over(self, side: Side, data: bytes | None) -> None:
-        peer = side.peer
+        peer = side._peer
+        assert peer is not None
         if data is None:
             self._end(peer)
         elif peer.open:
-            self._trace.detail(peer.machine, f"received on {side.number} from {side.machine}", data)
+            self._trace.detail(peer.machine, side.arrival, data)
             if peer.receiver is not None:
                 peer.receiver.received(peer, data)
         elif side.open and self._acceptors[peer.machine].powered():
@@ -226,12 +232,21 @@ class Network:
         return (source, target) in self._cuts
 
     def _delay_us(self, source: str, target: str) -> int:
-        extra = min(self._rng.expovariate(1.0) * self.settings.mean_extra_delay_us, 50 * self.settings.mean_extra_delay_us)
-        return self.settings.min_delay_us + int(extra) + self._extra_delay_us.get((source, target), 0)
+        settings = self.settings
+        extra = min(-log(1.0 - self._rng.random()), 50) * settings.mean_extra_delay_us  # exponentially distributed
+        delay_us = settings.min_delay_us + int(extra)
+        return delay_us + self._extra_delay_us.get((source, target), 0) if self._extra_delay_us else delay_us
 
 
 def frames_of(data: bytes) -> Iterable[bytes]:
     """The frames of a send, without their lengths."""
+    size_bytes = int.from_bytes(data[:4], "big")
+    if len(data) == 4 + size_bytes:
+        return (data[4:],)
+    return _many_frames(data)
+
+
+def _many_frames(data: bytes) -> Iterable[bytes]:
     position = 0
     while position < len(data):
         size_bytes = int.from_bytes(data[position : position + 4], "big")

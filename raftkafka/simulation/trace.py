@@ -40,8 +40,7 @@ class Trace:
         if self._detailed:
             self.line(who, f"{text} {len(data)} bytes {xxhash.xxh3_64_hexdigest(data)}")
         else:
-            self._hash.update(f"{self._heap.now_us} {who} {text}".encode())
-            self._hash.update(data)
+            self._hash.update(b"%d %b %b %b" % (self._heap.now_us, who.encode(), text.encode(), data))
 
     def digest(self) -> str:
         """32 hexadecimal digits over everything so far."""

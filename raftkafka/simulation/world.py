@@ -89,17 +89,25 @@ class World:
 
     def run_for(self, duration_ms: int) -> None:
         """Lets time pass."""
-        self.run_until(lambda: False, timeout_ms=duration_ms)
+        end = self.heap.after(duration_ms * US_PER_MS, lambda: None)
+        while self.heap.now_us < end.at_us and self._step():
+            pass
 
     def run_until(self, condition: Callable[[], bool], *, timeout_ms: int) -> bool:
         """Lets events happen until the condition holds; false when it does not within this time."""
         end = self.heap.after(timeout_ms * US_PER_MS, lambda: None)
         while not condition():
-            if self.heap.now_us >= end.at_us or not self.heap.step():
+            if self.heap.now_us >= end.at_us or not self._step():
                 return False
-            for check in self.checks:
-                check(self)
         end.cancel()
+        return True
+
+    def _step(self) -> bool:
+        """Lets the next event happen and looks at what came of it; false when there is none."""
+        if not self.heap.step():
+            return False
+        for check in self.checks:
+            check(self)
         return True
 
     def heal(self) -> None:

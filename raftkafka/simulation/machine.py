@@ -221,6 +221,8 @@ class SimProcess:
             self._carry_out(effect)
             if self.ended:
                 return
+        if self._surroundings.trace.watcher is not None:
+            self._surroundings.trace.watcher.settled(machine.name, node)
         if node.stopped:
             machine.process_stopped()
             return
@@ -287,7 +289,7 @@ class SimProcess:
             case Persist():
                 self._begin_persist(effect)
             case Observed():
-                self._surroundings.trace.line(self._machine.name, str(effect))
+                self._surroundings.trace.observed(self._machine.name, effect)
             case OpenLink():
                 self._open_link(effect)
             case CloseLink():

@@ -185,6 +185,8 @@ class Network:
     def _put(self, side: Side, data: bytes | None) -> None:
         """Puts data, or the end (None), on its way to the other side."""
         side._arrives_us = max(side._arrives_us, self._heap.now_us + self._delay_us(side.machine, side.peer_machine))
+        if self._trace.watcher is not None:
+            self._trace.watcher.sent(side.number, side.machine, side.peer_machine, data)
         self._heap.surely_at(side._arrives_us, partial(self._deliver, side, data))
 
     def _deliver(self, side: Side, data: bytes | None) -> None:
@@ -206,6 +208,8 @@ class Network:
             self._end(peer)
         elif peer.open:
             self._trace.detail(peer.machine, side.arrival, data)
+            if self._trace.watcher is not None:
+                self._trace.watcher.arrived(side.number, side.machine, peer.machine, data)
             if peer.receiver is not None:
                 peer.receiver.received(peer, data)
         elif side.open and self._acceptors[peer.machine].powered():

@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import xxhash
 
+from raftkafka.base.observed import Observed
 from raftkafka.simulation.events import US_PER_SECOND, EventHeap
+from raftkafka.simulation.watch import Watcher
 
 KEPT_LINES = 5_000
 
@@ -21,6 +23,7 @@ class Trace:
 
     def __init__(self, heap: EventHeap, *, sink: Callable[[str], None] | None = None, detailed: bool = False) -> None:
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.watcher: Watcher | None = None
         self._heap = heap
         self._sink = sink
         self._detailed = detailed
@@ -28,6 +31,17 @@ class Trace:
 
     def line(self, who: str, text: str) -> None:
         """One thing worth reading: who it happened to, and what."""
+        if self.watcher is not None:
+            self.watcher.line(who, text)
+        self._write(who, text)
+
+    def observed(self, who: str, what: Observed) -> None:
+        """A node tells of itself."""
+        if self.watcher is not None:
+            self.watcher.observed(who, what)
+        self._write(who, str(what))
+
+    def _write(self, who: str, text: str) -> None:
         now_us = self._heap.now_us
         line = f"{now_us // US_PER_SECOND:4d}.{now_us % US_PER_SECOND:06d} {who:<7} {text}"
         self._hash.update(line.encode())
@@ -38,7 +52,7 @@ class Trace:
     def detail(self, who: str, text: str, data: bytes = b"") -> None:
         """Something too frequent to read, with the bytes that it was about."""
         if self._detailed:
-            self.line(who, f"{text} {len(data)} bytes {xxhash.xxh3_64_hexdigest(data)}")
+            self._write(who, f"{text} {len(data)} bytes {xxhash.xxh3_64_hexdigest(data)}")
         else:
             self._hash.update(b"%d %b %b %b" % (self._heap.now_us, who.encode(), text.encode(), data))
 

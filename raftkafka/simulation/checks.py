@@ -1,40 +1,67 @@
-"""What must hold at the end of a world, judged by what its clients saw and by what the partitions finally hold."""
+"""What must hold at the end of a run and what the history's checker does not see: it knows values, not batches and producers."""
 
 from __future__ import annotations
 
-from raftkafka.simulation.workload.plain import UNKNOWN_OFFSET, History, Slot
+from collections.abc import Mapping, Sequence
+
+from raftkafka.simulation.workload.known_cluster import Slot, key_of
+from raftkafka.simulation.workload.recording import SentBatch
+
+Log = Sequence[tuple[int, int]]
+"""A partition as it was read at the end: (offset, value)."""
 
 
-def violations_of(history: History) -> list[str]:
-    """Everything that is wrong; `history.read` must hold every partition whole."""
-    found = list(history.problems)
-    for slot in history.sent:
-        found.extend(_of_partition(history, slot))
+def violations_of(sent: Sequence[SentBatch], logs: Mapping[Slot, Log]) -> list[str]:
+    """Everything that is wrong with partitions that were read whole."""
+    batch_of = {value: batch for batch in sent for value in batch.values}
+    found: list[str] = []
+    for slot, log in logs.items():
+        found += _unsent(slot, log, batch_of)
+        found += _torn(slot, log, batch_of)
+        found += _out_of_order(slot, log, batch_of)
     return found
 
 
-def _of_partition(history: History, slot: Slot) -> list[str]:
-    """Acknowledged records are there, where they were said to be; nothing is there twice, unsent, or out of order."""
-    name = f"{slot[0]}-{slot[1]}"
-    read, sent = history.read.get(slot, {}), history.sent[slot]
-    position = {value: index for index, value in enumerate(sent)}
+def _unsent(slot: Slot, log: Log, batch_of: Mapping[int, SentBatch]) -> list[str]:
+    """Nothing is in a partition that nobody sent there."""
+    return [
+        f"{key_of(slot)}: offset {offset} holds {value}, which nobody sent there"
+        for offset, value in log
+        if value not in batch_of or batch_of[value].slot != slot
+    ]
+
+
+def _torn(slot: Slot, log: Log, batch_of: Mapping[int, SentBatch]) -> list[str]:
+    """A batch is in a log as a whole, its records one after the other."""
     found: list[str] = []
-    offset_of: dict[bytes, int] = {}
-    last_index = -1
-    for offset in sorted(read):
-        value = read[offset]
-        if value not in position:
-            found.append(f"{name}: offset {offset} holds {value!r}, which nobody sent")
+    due: Sequence[int] = ()
+    for offset, value in log:
+        batch = batch_of.get(value)
+        if batch is None:
             continue
-        if value in offset_of:
-            found.append(f"{name}: {value!r} is at offset {offset_of[value]} and again at {offset}")
-        elif position[value] < last_index:
-            found.append(f"{name}: {value!r} at offset {offset} is behind a later record of its producer")
-        offset_of.setdefault(value, offset)
-        last_index = max(last_index, position[value])
-    for value, offset in history.acknowledged[slot].items():
-        if value not in offset_of:
-            found.append(f"{name}: {value!r} was acknowledged at offset {offset} and is lost")
-        elif offset not in (UNKNOWN_OFFSET, offset_of[value]):
-            found.append(f"{name}: {value!r} was acknowledged at offset {offset} and is at {offset_of[value]}")
+        if due and due[0] == value:
+            due = due[1:]
+            continue
+        if due:
+            found.append(f"{key_of(slot)}: offset {offset} holds {value}, where {due[0]} of a batch should follow")
+        elif value != batch.values[0]:
+            found.append(f"{key_of(slot)}: offset {offset} holds {value} without the records before it in its batch")
+        due = batch.values[batch.values.index(value) + 1 :]
+    if due:
+        found.append(f"{key_of(slot)}: it ends within a batch, before {due[0]}")
+    return found
+
+
+def _out_of_order(slot: Slot, log: Log, batch_of: Mapping[int, SentBatch]) -> list[str]:
+    """Batches of one incarnation of an idempotent producer are in the order in which it first sent them."""
+    found: list[str] = []
+    last: dict[int, int] = {}
+    for offset, value in log:
+        batch = batch_of.get(value)
+        if batch is None or not batch.keeps_order:
+            continue
+        before = last.get(batch.stream, -1)
+        if value < before:
+            found.append(f"{key_of(slot)}: {value} at offset {offset} is behind {before}, which its producer sent later")
+        last[batch.stream] = max(before, value)
     return found

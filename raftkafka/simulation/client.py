@@ -1,37 +1,65 @@
-"""A Kafka client in a world: connections, requests with deadlines, and the way to a partition's leader.
+"""A Kafka client in a world: connections, requests with deadlines, and what it knows of the cluster.
 
-It speaks the bytes of the protocol, as any client does. Workloads await it in tasks (`simulation.workload`).
+It speaks the bytes of the protocol, as any client does, and behaves as Kafka's clients do: one connection to a broker, several requests
+in flight on it, and a connection that is given up with all its requests when one of them waits too long.
 
-Invariant: a request ends in its response, or in `RequestLost`, after which nobody can say whether the broker acted on it.
+Invariant: a request ends in its response, or in `RequestLost`, after which nobody can say whether the broker acted on it, unless it
+certainly was not sent (`RequestLost.sent` is false).
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
+from raftkafka.protocol.fetch_codec import FetchRequestData, decode_fetch_response, encode_fetch_request
 from raftkafka.protocol.framing import encode_request, read_message, read_response_header
-from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
-from raftkafka.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from raftkafka.protocol.registry import APIS
-from raftkafka.simulation.events import US_PER_MS, EventHeap, Promise
+from raftkafka.simulation.events import US_PER_MS, Event, EventHeap, Promise
 from raftkafka.simulation.network import Network, Side, frames_of
 
-T = TypeVar("T")
+PRODUCE_KEY, FETCH_KEY, LIST_OFFSETS_KEY, METADATA_KEY = 0, 1, 2, 3
+OFFSET_COMMIT_KEY, OFFSET_FETCH_KEY, FIND_COORDINATOR_KEY = 8, 9, 10
+JOIN_GROUP_KEY, HEARTBEAT_KEY, LEAVE_GROUP_KEY, SYNC_GROUP_KEY = 11, 12, 13, 14
+CREATE_TOPICS_KEY, DELETE_TOPICS_KEY, INIT_PRODUCER_ID_KEY, OFFSET_FOR_LEADER_EPOCH_KEY = 19, 20, 22, 23
+DESCRIBE_CONFIGS_KEY, CREATE_PARTITIONS_KEY, DELETE_GROUPS_KEY, INCREMENTAL_ALTER_CONFIGS_KEY = 32, 37, 42, 44
 
-METADATA_KEY, CREATE_TOPICS_KEY = 3, 19
-VERSIONS: Mapping[int, int] = {0: 11, 1: 12, 2: 8, METADATA_KEY: 12, CREATE_TOPICS_KEY: 7, 22: 4}
-"""The version spoken of each API: the newest that names topics by name."""
+VERSIONS: Mapping[int, int] = {
+    PRODUCE_KEY: 11,
+    FETCH_KEY: 12,
+    LIST_OFFSETS_KEY: 8,
+    METADATA_KEY: 12,
+    OFFSET_COMMIT_KEY: 9,
+    OFFSET_FETCH_KEY: 8,
+    FIND_COORDINATOR_KEY: 4,
+    JOIN_GROUP_KEY: 9,
+    HEARTBEAT_KEY: 4,
+    LEAVE_GROUP_KEY: 5,
+    SYNC_GROUP_KEY: 5,
+    CREATE_TOPICS_KEY: 7,
+    DELETE_TOPICS_KEY: 6,
+    INIT_PRODUCER_ID_KEY: 4,
+    OFFSET_FOR_LEADER_EPOCH_KEY: 4,
+    DESCRIBE_CONFIGS_KEY: 4,
+    CREATE_PARTITIONS_KEY: 3,
+    DELETE_GROUPS_KEY: 2,
+    INCREMENTAL_ALTER_CONFIGS_KEY: 1,
+}
+"""The version spoken of each API; a client may have others for some."""
 
 REQUEST_TIMEOUT_MS = 3_000
 RETRY_MS = 50
 
 
 class RequestLost(Exception):
-    """No answer: the connection failed or the deadline passed."""
+    """No answer: the connection failed or the deadline passed. `sent` is false when the request certainly never left the client."""
+
+    def __init__(self, text: str, *, sent: bool) -> None:
+        super().__init__(text)
+        self.sent = sent
 
 
 @attrs.frozen
@@ -43,7 +71,9 @@ class Address:
 @attrs.define(eq=False)
 class _Pending:
     api_key: int
+    version: int
     promise: Promise[Any]
+    deadline: Event
 
 
 class _Connection:
@@ -62,12 +92,11 @@ class SimClient:
         self.name = name
         self.heap = heap
         self.rng = rng
+        self.versions: dict[int, int] = dict(VERSIONS)
+        self.bootstrap = bootstrap
         self._network = network
-        self._bootstrap = bootstrap
         self._connections: dict[Address, _Connection] = {}
         self._address_of_side: dict[Side, Address] = {}
-        self._brokers: dict[int, Address] = {}
-        self._leaders: dict[tuple[str, int], int] = {}
         self._next_correlation_id = 1
         network.add_machine(name, self)
 
@@ -81,68 +110,40 @@ class SimClient:
 
     # Requests
 
-    async def ask(self, address: Address, api_key: int, message: object, *, timeout_ms: int = REQUEST_TIMEOUT_MS) -> Any:
-        """The response to one request to one broker; raises `RequestLost`."""
+    def request(self, address: Address, api_key: int, message: object, *, timeout_ms: int = REQUEST_TIMEOUT_MS) -> Promise[Any]:
+        """Sends a request to one broker, after all that were sent to it before; the promise of its response, or of `RequestLost`."""
         connection = self._connections.get(address) or self._open(address)
         correlation_id = self._next_correlation_id
         self._next_correlation_id += 1
+        version = self.versions[api_key]
+        if isinstance(message, FetchRequestData):
+            data = encode_fetch_request(version, correlation_id, self.name, message)
+        else:
+            data = encode_request(api_key, version, correlation_id, self.name, message)
         promise: Promise[Any] = Promise()
-        connection.pending[correlation_id] = _Pending(api_key, promise)
-        data = encode_request(api_key, VERSIONS[api_key], correlation_id, self.name, message)
+        deadline = self.heap.after(timeout_ms * US_PER_MS, lambda: self._give_up(address, connection))
+        connection.pending[correlation_id] = _Pending(api_key, version, promise, deadline)
         if connection.side is None:
             connection.unsent.append(data)
         else:
             self._network.send(connection.side, data)
-        deadline = self.heap.after(timeout_ms * US_PER_MS, lambda: self._give_up(address, connection))
-        try:
-            return await promise
-        finally:
-            deadline.cancel()
+        return promise
+
+    async def ask(self, address: Address, api_key: int, message: object, *, timeout_ms: int = REQUEST_TIMEOUT_MS) -> Any:
+        """The response to one request to one broker; raises `RequestLost`."""
+        return await self.request(address, api_key, message, timeout_ms=timeout_ms)
 
     async def ask_any(self, api_key: int, message: object) -> Any:
         """The response of some broker."""
-        return await self.ask(self.rng.choice(self._bootstrap), api_key, message)
-
-    async def ask_leader(self, topic: str, partition: int, api_key: int, message: object) -> Any:
-        """The response of the partition's leader, as far as is known; raises `RequestLost` also when none is known."""
-        leader = self._leaders.get((topic, partition))
-        if leader is None or leader not in self._brokers:
-            await self._learn(topic)
-            leader = self._leaders.get((topic, partition))
-        if leader is None or leader not in self._brokers:
-            raise RequestLost(f"no leader of {topic}-{partition} is known")
-        try:
-            return await self.ask(self._brokers[leader], api_key, message)
-        except RequestLost:
-            self.forget_leader(topic, partition)
-            raise
-
-    def forget_leader(self, topic: str, partition: int) -> None:
-        """The broker asked was not the leader, or gave no answer."""
-        self._leaders.pop((topic, partition), None)
-
-    async def create_topic(self, name: str, *, partitions: int, replication_factor: int, configs: Mapping[str, str]) -> int:
-        """Creates a topic; the error code."""
-        topic = CreatableTopic(
-            name=name,
-            num_partitions=partitions,
-            replication_factor=replication_factor,
-            configs=[CreatableTopicConfig(name=key, value=value) for key, value in configs.items()],
-        )
-        response = await self.ask_any(CREATE_TOPICS_KEY, CreateTopicsRequest(topics=[topic], timeout_ms=REQUEST_TIMEOUT_MS))
-        return int(response.topics[0].error_code)
+        return await self.request(self.rng.choice(self.bootstrap), api_key, message)
 
     async def retry_pause(self) -> None:
         await self.heap.sleep(RETRY_MS // 2 + self.rng.randrange(RETRY_MS))
 
-    async def _learn(self, topic: str) -> None:
-        request = MetadataRequest(topics=[MetadataRequestTopic(name=topic)], allow_auto_topic_creation=False)
-        response: MetadataResponse = await self.ask_any(METADATA_KEY, request)
-        self._brokers = {broker.node_id: Address(broker.host, broker.port) for broker in response.brokers}
-        for found in response.topics:
-            for partition in found.partitions:
-                if partition.leader_id >= 0:
-                    self._leaders[topic, partition.partition_index] = partition.leader_id
+    def crash(self) -> None:
+        """The process ends: its connections close, and its requests are lost."""
+        for address, connection in list(self._connections.items()):
+            self._close(address, connection, "the client crashed")
 
     # Connections
 
@@ -169,12 +170,16 @@ class SimClient:
     def received(self, side: Side, data: bytes) -> None:
         connection = self._connections[self._address_of_side[side]]
         for frame in frames_of(data):
-            correlation_id = int.from_bytes(frame[:4], "big")
-            pending = connection.pending.pop(correlation_id)
-            api_key, version = pending.api_key, VERSIONS[pending.api_key]
-            _, offset = read_response_header(memoryview(frame), api_key, version)
-            response_type: type[Any] = APIS[api_key].response
-            response, _ = read_message(response_type, version, memoryview(frame), offset)
+            pending = connection.pending.pop(int.from_bytes(frame[:4], "big"))
+            view = memoryview(frame)
+            _, offset = read_response_header(view, pending.api_key, pending.version)
+            response: Any
+            if pending.api_key == FETCH_KEY:
+                response = decode_fetch_response(view, offset, pending.version)
+            else:
+                response_type: type[Any] = APIS[pending.api_key].response
+                response, _ = read_message(response_type, pending.version, view, offset)
+            pending.deadline.cancel()
             pending.promise.resolve(response)
 
     def closed(self, side: Side) -> None:
@@ -183,10 +188,13 @@ class SimClient:
 
     def _give_up(self, address: Address, connection: _Connection) -> None:
         """A request has waited too long: Kafka's clients drop the whole connection then."""
+        self._close(address, connection, "timed out")
+
+    def _close(self, address: Address, connection: _Connection, why: str) -> None:
         if connection.side is not None:
             self._network.close(connection.side)
             self._address_of_side.pop(connection.side, None)
-        self._lose(address, connection, "timed out")
+        self._lose(address, connection, why)
 
     def _lose(self, address: Address, connection: _Connection, why: str) -> None:
         if self._connections.get(address) is connection:
@@ -194,4 +202,5 @@ class SimClient:
         pending = list(connection.pending.values())
         connection.pending.clear()
         for each in pending:
-            each.promise.fail(RequestLost(f"{address.host}: {why}"))
+            each.deadline.cancel()
+            each.promise.fail(RequestLost(f"{address.host}: {why}", sent=connection.side is not None))

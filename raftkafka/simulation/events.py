@@ -108,14 +108,19 @@ class Promise(Generic[T]):
             self._settle()
 
     def then(self, action: Callable[[], None]) -> None:
+        """What to do when it is settled; of an unsettled promise only."""
         self._then = action
+
+    def result(self) -> T:
+        """The value of a settled promise; raises the error that it failed with."""
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
 
     def __await__(self) -> Generator[Promise[Any], None, T]:
         if not self._settled:
             yield self
-        if self._error is not None:
-            raise self._error
-        return self._value  # type: ignore[return-value]
+        return self.result()
 
     def _settle(self) -> None:
         self._settled = True

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import attrs
 
-from raftkafka.base.errors import ErrorCode
 from raftkafka.simulation.checks import violations_of
-from raftkafka.simulation.client import RequestLost, SimClient
 from raftkafka.simulation.cluster import SimCluster
 from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.faults import FaultPlan, draw_plan
 from raftkafka.simulation.profiles import Profile
-from raftkafka.simulation.workload.plain import History, Producer, Reader, Slot
+from raftkafka.simulation.workload.clients import Clients
+from raftkafka.simulation.workload.standin import History
 from raftkafka.simulation.world import Violation, World, WorldSettings
 
-TOPIC = "records"
 START_TIMEOUT_MS = 60_000
 BROKEN_RULES_PROPERTY = "raftkafka.broken.rules"
 
@@ -34,12 +32,13 @@ class Result:
     seed: int
     profile: Profile
     digest: str
-    violations: tuple[str, ...]
+    violations: tuple[Violation, ...]
     plan: FaultPlan
     events: int
     virtual_ms: int
     acknowledged: int
     last_lines: tuple[str, ...]
+    history: History
 
 
 def run_seed(
@@ -82,23 +81,20 @@ class Run:
         self.cluster = SimCluster(seed=seed, node_count=profile.node_count, overrides=overrides)
         settings = WorldSettings(node_count=profile.node_count, network=profile.network)
         self.world = World(seed, make_node=self.cluster.make_node, settings=settings, sink=sink, detailed=detailed)
-        self.history = History()
+        self.clients = Clients(self.world, profile.workload)
         self.plan = plan if plan is not None else self._draw_plan()
-        self.slots: list[Slot] = [(TOPIC, partition) for partition in range(profile.workload.partitions)]
-        self.producers: list[Producer] = []
-        self.readers: list[Reader] = []
 
     def run(self) -> Result:
         """Everything from the start to the verdict."""
-        violations: Sequence[str]
+        violations: list[Violation] = []
         try:
             self._start()
             self._disturb()
             self._heal()
-            self._read_back()
-            violations = violations_of(self.history)
+            violations += self._read_back()
         except Violation as violation:
-            violations = [str(violation), *self.history.problems]
+            violations.append(violation)
+        violations += self._judge_clients()
         for each in violations:
             self.world.trace.line("world", f"VIOLATION {each}")
         return Result(
@@ -109,8 +105,9 @@ class Run:
             plan=self.plan,
             events=self.world.heap.event_count,
             virtual_ms=self.world.heap.now_us // US_PER_MS,
-            acknowledged=self.history.acknowledged_count,
+            acknowledged=self.clients.recording.acknowledged_count,
             last_lines=tuple(self.world.trace.last_lines),
+            history=self.clients.recording.history(),
         )
 
     def _draw_plan(self) -> FaultPlan:
@@ -120,14 +117,10 @@ class Run:
     # The phases
 
     def _start(self) -> None:
-        """The cluster stands, its topic exists, and the clients begin."""
-        world, interval_ms = self.world, self.profile.workload.produce_interval_ms
-        world.start()
-        self._finish(self._create_topic(world.add_client()), START_TIMEOUT_MS, "the topic was not created")
-        self.producers = [Producer(world.add_client(), world.trace, self.history, slot, interval_ms=interval_ms) for slot in self.slots]
-        self.readers = [Reader(world.add_client(), self.history, slot) for slot in self.slots]
-        for task in [*(each.run() for each in self.producers), *(each.run() for each in self.readers)]:
-            world.heap.spawn(task)
+        """The cluster stands, its topics exist, and the clients begin."""
+        self.world.start()
+        self._finish(self.clients.create_topics(), START_TIMEOUT_MS, "the topics were not created")
+        self.clients.start()
 
     def _disturb(self) -> None:
         """Faults happen."""
@@ -136,35 +129,29 @@ class Run:
         self.world.run_for(self.profile.duration_ms)
 
     def _heal(self) -> None:
-        """Faults end, and all that the clients have begun must end well."""
+        """Faults end; every partition must take new batches, and what the clients have begun must end."""
         self.world.heal()
-        for producer in self.producers:
-            producer.running = False
-        self._wait(lambda: all(producer.finished for producer in self.producers), "a batch was not acknowledged after all had healed")
-        for reader in self.readers:
-            reader.running = False
+        healed_us = self.world.heap.now_us
+        clients = self.clients
+        self._wait(lambda: clients.acknowledged_since(healed_us), "not every partition acknowledged a batch after all had healed")
+        clients.stop_writing()
+        self._wait(clients.writing_finished, "a producer did not finish after all had healed")
 
-    def _read_back(self) -> None:
-        """Every partition is read from its beginning to its end."""
-        for slot in self.slots:
-            reader = Reader(self.world.add_client(), self.history, slot)
-            self._finish(reader.read_to_the_end(), self.profile.liveness_ms, f"{slot[0]}-{slot[1]} could not be read to its end")
+    def _read_back(self) -> list[Violation]:
+        """Every partition is read from its beginning to its end, by a reader and by the group; what is wrong with what they found."""
+        clients, liveness_ms = self.clients, self.profile.liveness_ms
+        reader = clients.final_reader()
+        self._finish(reader.run(), liveness_ms, "the partitions could not be read to their ends")
+        ends = {slot: log[-1][0] + 1 for slot, log in reader.logs.items() if log}
+        self._wait(lambda: clients.group_is_stable() and clients.group_committed(ends), "the group did not commit what it should read")
+        clients.stop_reading()
+        if clients.admin is not None:
+            self._finish(clients.admin.check_topics(), liveness_ms, "the topics' states could not be read")
+        return [Violation(text, invariant="batches") for text in violations_of(clients.recording.sent, reader.logs)]
 
-    async def _create_topic(self, client: SimClient) -> None:
-        while True:
-            try:
-                code = await client.create_topic(
-                    TOPIC,
-                    partitions=self.profile.workload.partitions,
-                    replication_factor=min(self.profile.workload.replication_factor, self.profile.node_count),
-                    configs={"min.insync.replicas": str(self.profile.workload.min_insync_replicas)},
-                )
-            except RequestLost:
-                code = int(ErrorCode.REQUEST_TIMED_OUT)
-            self.world.trace.line(client.name, f"create topic: {ErrorCode(code).name}")
-            if code in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
-                return
-            await client.retry_pause()
+    def _judge_clients(self) -> list[Violation]:
+        """What the clients complained of."""
+        return [Violation(text, invariant="clients") for text in self.clients.recording.problems]
 
     def _finish(self, task: Coroutine[Any, Any, None], timeout_ms: int, complaint: str) -> None:
         """Runs a task to its end, with everything else going on."""
@@ -176,8 +163,8 @@ class Run:
 
         self.world.heap.spawn(run())
         if not self.world.run_until(lambda: bool(done), timeout_ms=timeout_ms):
-            raise Violation(f"no progress: {complaint} within {timeout_ms} ms")
+            raise Violation(f"{complaint} within {timeout_ms} ms", invariant="progress")
 
     def _wait(self, condition: Callable[[], bool], complaint: str) -> None:
         if not self.world.run_until(condition, timeout_ms=self.profile.liveness_ms):
-            raise Violation(f"no progress: {complaint} within {self.profile.liveness_ms} ms")
+            raise Violation(f"{complaint} within {self.profile.liveness_ms} ms", invariant="progress")

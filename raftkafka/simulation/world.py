@@ -43,7 +43,17 @@ class WorldSettings:
 
 
 class Violation(Exception):
-    """Something happened that must never happen; ends the run of a world."""
+    """Something happened that must never happen; ends the run of a world.
+
+    `invariant` names the rule or check that found it; `before` and `after` are the two states that break it, in a few words.
+    """
+
+    def __init__(self, text: str, *, invariant: str = "simulation", before: str = "", after: str = "") -> None:
+        super().__init__(f"{invariant}: {text}")
+        self.invariant = invariant
+        self.text = text
+        self.before = before
+        self.after = after
 
 
 class World:

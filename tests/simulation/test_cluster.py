@@ -27,13 +27,13 @@ print(run_seed(11, profile=Profile(duration_ms=1_500, faults=FaultSettings(mean_
 def test_an_undisturbed_cluster_loses_nothing_and_makes_progress() -> None:
     result = run_seed(1, profile=SHORT, plan=FaultPlan())
     assert result.violations == ()
-    assert result.acknowledged > 200
+    assert result.acknowledged > 100
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_disturbed_cluster_loses_nothing_that_was_acknowledged(seed: int) -> None:
     result = run_seed(seed, profile=SHORT)
-    assert result.violations == (), "\n".join([*map(str, result.plan.faults), *result.violations])
+    assert result.violations == (), "\n".join([*map(str, result.plan.faults), *map(str, result.violations)])
 
 
 def test_a_killed_leader_is_replaced() -> None:
@@ -41,7 +41,7 @@ def test_a_killed_leader_is_replaced() -> None:
         plan = FaultPlan((Fault(at_ms=500, duration_ms=60_000, kind=FaultKind.KILL, node=node),))
         result = run_seed(2, profile=SHORT, plan=plan)
         assert result.violations == ()
-        assert result.acknowledged > 200
+        assert result.acknowledged > 100
 
 
 def test_the_same_seed_gives_the_same_digest_whatever_the_hash_seed() -> None:

@@ -1,0 +1,164 @@
+"""All clients of a run: made from settings and chance, started, and stopped one kind after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raftkafka.base.errors import ErrorCode
+from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from raftkafka.simulation.client import CREATE_TOPICS_KEY, FETCH_KEY, PRODUCE_KEY, RequestLost, SimClient
+from raftkafka.simulation.workload.admin import Admin
+from raftkafka.simulation.workload.consumer import Consumer, FinalReader
+from raftkafka.simulation.workload.group_member import GroupMember
+from raftkafka.simulation.workload.known_cluster import Slot
+from raftkafka.simulation.workload.producer import Producer
+from raftkafka.simulation.workload.recording import Recording
+from raftkafka.simulation.workload.settings import WorkloadSettings, draw_producer_style, draw_style
+from raftkafka.simulation.world import World
+
+GROUP = "readers"
+TOPIC_NAMES = ("records", "orders", "events", "payments")
+CREATE_TIMEOUT_MS = 3_000
+MS_PER_SECOND = 1_000
+
+PRODUCE_VERSIONS = (8, 9, 11, 13)
+FETCH_VERSIONS = (11, 12, 12, 16, 17)
+
+
+class Clients:
+    """The clients of one world. `recording` is what they saw."""
+
+    def __init__(self, world: World, settings: WorkloadSettings) -> None:
+        self.settings = settings
+        self._world = world
+        self._rng = world.rng("workload")
+        self._style = draw_style(self._rng, settings)
+        self.recording = Recording(world.heap, world.trace, self._style.options)
+        self.topics = TOPIC_NAMES[: settings.topics]
+        self.slots: Sequence[Slot] = [(topic, partition) for topic in self.topics for partition in range(settings.partitions)]
+        self.producers: list[Producer] = []
+        self.consumers: list[Consumer] = []
+        self.members: list[GroupMember] = []
+        self.admin: Admin | None = None
+
+    # The phases of a run
+
+    async def create_topics(self) -> None:
+        """Until every topic of the workload exists."""
+        client = self._world.add_client()
+        for topic in self.topics:
+            while not await self._create_topic(client, topic):
+                await client.retry_pause()
+
+    def start(self) -> None:
+        """All clients begin."""
+        heap = self._world.heap
+        self.producers = [self._make_producer() for _ in range(self.settings.producers)]
+        self.consumers = [self._make_consumer() for _ in range(self.settings.consumers)]
+        self.members = [self._make_member(number) for number in range(self.settings.group_members)]
+        for producer in self.producers:
+            producer.start()
+        for consumer in self.consumers:
+            heap.spawn(consumer.run())
+        for member in self.members:
+            heap.spawn(member.run())
+        if self.settings.admin_interval_ms:
+            self.admin = Admin(
+                client=self._world.add_client(),
+                recording=self.recording,
+                interval_ms=self.settings.admin_interval_ms,
+                replication_factor=self._replication_factor(),
+            )
+            heap.spawn(self.admin.run())
+
+    def stop_writing(self) -> None:
+        """Producers and the administrator finish what they have begun."""
+        for producer in self.producers:
+            producer.running = False
+        if self.admin is not None:
+            self.admin.running = False
+
+    def stop_reading(self) -> None:
+        for consumer in self.consumers:
+            consumer.running = False
+        for member in self.members:
+            member.running = False
+
+    def final_reader(self) -> FinalReader:
+        return FinalReader(client=self._world.add_client(), recording=self.recording, slots=self.slots)
+
+    # What a run waits for
+
+    def acknowledged_since(self, since_us: int) -> bool:
+        """Whether every partition has acknowledged a batch that was begun after this moment."""
+        latest = self.recording.last_acknowledged_us
+        return all(latest.get(slot, -1) > since_us for slot in self.slots)
+
+    def writing_finished(self) -> bool:
+        return all(producer.finished for producer in self.producers)
+
+    def group_is_stable(self) -> bool:
+        """Whether each partition is read by exactly one member, as the members see it."""
+        held = [slot for member in self.members for slot in member.assigned]
+        return not self.members or sorted(held) == sorted(self.slots)
+
+    def group_committed(self, next_offsets: dict[Slot, int]) -> bool:
+        """Whether the group has committed everything up to these offsets."""
+        committed = self.recording.committed
+        return not self.members or all(committed.get(slot, 0) >= offset for slot, offset in next_offsets.items())
+
+    # Making
+
+    def _client(self) -> SimClient:
+        client = self._world.add_client()
+        client.versions[PRODUCE_KEY] = client.rng.choice(PRODUCE_VERSIONS)
+        client.versions[FETCH_KEY] = client.rng.choice(FETCH_VERSIONS)
+        return client
+
+    def _make_producer(self) -> Producer:
+        client, settings = self._client(), self.settings
+        style = draw_producer_style(self._rng, settings, self._style)
+        lanes = 1 if style.max_in_flight == 1 else 4
+        per_lane_ms = MS_PER_SECOND * settings.producers * lanes // max(1, settings.batches_per_second)
+        return Producer(
+            client=client,
+            recording=self.recording,
+            settings=settings,
+            style=style,
+            slots=self.slots,
+            lanes=lanes,
+            interval_ms=max(1, per_lane_ms),
+        )
+
+    def _make_consumer(self) -> Consumer:
+        return Consumer(client=self._client(), recording=self.recording, settings=self.settings, slots=self.slots)
+
+    def _make_member(self, number: int) -> GroupMember:
+        is_static = self._rng.random() < self.settings.static_share
+        return GroupMember(
+            client=self._client(),
+            recording=self.recording,
+            settings=self.settings,
+            group=GROUP,
+            topics=self.topics,
+            instance_id=f"instance-{number}" if is_static else None,
+        )
+
+    def _replication_factor(self) -> int:
+        return min(self.settings.replication_factor, len(self._world.machines))
+
+    async def _create_topic(self, client: SimClient, name: str) -> bool:
+        topic = CreatableTopic(
+            name=name,
+            num_partitions=self.settings.partitions,
+            replication_factor=self._replication_factor(),
+            configs=[CreatableTopicConfig(name="min.insync.replicas", value=str(self.settings.min_insync_replicas))],
+        )
+        request = CreateTopicsRequest(topics=[topic], timeout_ms=CREATE_TIMEOUT_MS)
+        try:
+            response = await client.ask_any(CREATE_TOPICS_KEY, request)
+        except RequestLost:
+            return False
+        code = response.topics[0].error_code
+        self.recording.note(client.name, f"create topic {name}: {ErrorCode(code).name}")
+        return code in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS)

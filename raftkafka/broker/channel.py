@@ -107,6 +107,8 @@ class ControllerChannel:
                 self._dispatch(correlation_id, pending)
 
     def next_deadline_ms(self) -> int:
+        if not self._pending:
+            return FAR_FUTURE_MS
         return min((min(p.deadline_ms, p.retry_at_ms) for p in self._pending.values()), default=FAR_FUTURE_MS)
 
     def _dispatch(self, correlation_id: int, pending: _Pending) -> None:

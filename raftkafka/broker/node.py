@@ -10,6 +10,8 @@ Invariants
 - The replicas see no metadata before this broker has applied its own registration: an outdated leader role is never taken up (KIP-631).
   Clients are not answered before it is unfenced.
 - The image is what the metadata log says up to its high watermark; uncommitted work lives in the controller alone.
+- Produce, Fetch and the answers to fetches, nearly all that happens, concern the replicas only. Whatever else happens says
+  `_touch_others`; only after that are the other parts asked what they have to say, and when they want to be called.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from raftkafka.base.errors import DecodeError, DiskError, PeerError
 from raftkafka.base.ids import NO_NODE, NodeId
 from raftkafka.base.lane import Lane
 from raftkafka.base.observed import Observed, observed
+from raftkafka.broker.channel import FAR_FUTURE_MS
 from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.connection import Connection
 from raftkafka.broker.control import ControlMessage, ControlReply, ControlRequest, Forward, ForwardReply, RaftFrame
@@ -31,6 +34,7 @@ from raftkafka.broker.effects import CloseConnection, Flush, Halt, LinkId, NodeE
 from raftkafka.broker.metadata_flow import MetadataFlow
 from raftkafka.broker.parts import Parts, Ports, assemble
 from raftkafka.broker.replica_flow import ReplicaFlow
+from raftkafka.broker.router import concerns_replicas_only
 from raftkafka.broker.shutdown import Shutdown, Step
 from raftkafka.metadata.control_messages import (
     AllocateProducerIds,
@@ -75,6 +79,8 @@ class BrokerNode:
         self._replication = ReplicaFlow(self._parts, emit=self._effects.append)
         self._shutdown = Shutdown(self._parts, self._effects.append)
         self._log_lane: Lane[Observed] = Lane()
+        self._others_unsettled = True
+        self._others_deadline_ms: int | None = None  # None: to be asked for
 
     @property
     def parts(self) -> Parts:
@@ -91,6 +97,7 @@ class BrokerNode:
     def start(self, now_ms: int, wall_ms: int) -> None:
         """Loads what is on disk and begins to take part."""
         self._now_ms = now_ms
+        self._touch_others()
         self.wall_offset_ms = self._parts.group_log.wall_offset_ms = wall_ms - now_ms
         parts = self._parts
         parts.logs.load(wall_ms)
@@ -105,13 +112,17 @@ class BrokerNode:
     def frame_received(self, conn: Connection, frame: memoryview, now_ms: int) -> None:
         self._now_ms = now_ms
         if conn.listener == self.config.controller_listener_name:
+            self._touch_others()
             self._received(self._parts.links.connection_frame(conn, frame), now_ms)
         elif self._metadata.serving:
+            if not concerns_replicas_only(frame):
+                self._touch_others()
             self._parts.router.handle(conn, frame, now_ms, now_ms + self.wall_offset_ms)
         else:
             self._early.hold(conn, frame)
 
     def connection_closed(self, conn: Connection, now_ms: int) -> None:
+        self._touch_others()
         conn.closed = True
         node_id = self._parts.links.connection_closed(conn)
         if node_id is not None:
@@ -120,6 +131,7 @@ class BrokerNode:
                 self._probe(node_id)
 
     def link_opened(self, link_id: LinkId, now_ms: int) -> None:
+        self._touch_others()
         if self._parts.links.owns(link_id):
             self._parts.links.link_opened(link_id, now_ms)
             self._parts.channel.connection_opened()
@@ -131,12 +143,14 @@ class BrokerNode:
     def link_frame(self, link_id: LinkId, frame: memoryview, now_ms: int) -> None:
         self._now_ms = now_ms
         if self._parts.links.owns(link_id):
+            self._touch_others()
             self._received(self._parts.links.link_frame(link_id, frame), now_ms)
         else:
             self._replication.link_frame(link_id, frame, now_ms)
 
     def link_closed(self, link_id: LinkId, *, refused: bool, now_ms: int) -> None:
         self._now_ms = now_ms
+        self._touch_others()
         if not self._parts.links.owns(link_id):
             self._replication.link_closed(link_id, now_ms)
             return
@@ -146,6 +160,7 @@ class BrokerNode:
 
     def persisted(self, token: int, now_ms: int) -> None:
         self._now_ms = now_ms
+        self._touch_others()
         owner, own_token = self._tokens.pop(token)
         if owner == "raft":
             self._parts.raft.persisted(own_token, now_ms)
@@ -155,6 +170,7 @@ class BrokerNode:
 
     def persist_failed(self, token: int, error: DiskError, now_ms: int) -> None:
         """Logs that cannot be made stable go offline; a node that cannot keep its vote and its metadata log stops."""
+        self._touch_others()
         owner, own_token = self._tokens.pop(token)
         if owner == "logs":
             self._log_lane.persisted(own_token)
@@ -166,7 +182,12 @@ class BrokerNode:
 
     def tick(self, now_ms: int) -> None:
         self._now_ms = now_ms
-        parts = self._parts
+        parts, wall_ms = self._parts, now_ms + self.wall_offset_ms
+        parts.group_log.wall_offset_ms = self.wall_offset_ms
+        if now_ms < self._next_deadline_of_others_ms():
+            parts.replicas.tick(now_ms, wall_ms)
+            return
+        self._touch_others()
         parts.raft.tick(now_ms)
         parts.links.tick(now_ms)
         parts.channel.tick(now_ms)
@@ -175,43 +196,39 @@ class BrokerNode:
             parts.controller.tick(now_ms)
         if parts.lifecycle is not None:
             parts.lifecycle.tick(now_ms)
-        wall_ms = now_ms + self.wall_offset_ms
         parts.logs.tick(now_ms, wall_ms)
         parts.replicas.tick(now_ms, wall_ms)
-        parts.group_log.wall_offset_ms = self.wall_offset_ms
         parts.groups.tick(now_ms=now_ms, wall_ms=wall_ms)
 
     def next_deadline_ms(self) -> int:
+        return min(self._next_deadline_of_others_ms(), self._parts.replicas.next_deadline_ms())
+
+    def _next_deadline_of_others_ms(self) -> int:
         parts = self._parts
-        deadline = min(
-            parts.raft.next_deadline_ms(),
-            parts.links.next_deadline_ms(),
-            parts.channel.next_deadline_ms(),
-            parts.services.suspects.next_deadline_ms(),
-            parts.logs.next_deadline_ms(),
-            parts.replicas.next_deadline_ms(),
-            parts.groups.next_deadline_ms(),
-        )
-        if parts.controller is not None:
-            deadline = min(deadline, parts.controller.next_deadline_ms())
-        if parts.lifecycle is not None:
-            deadline = min(deadline, parts.lifecycle.next_deadline_ms())
-        return min(deadline, self._shutdown.next_deadline_ms())
+        if self._others_deadline_ms is None:
+            self._others_deadline_ms = min(
+                parts.raft.next_deadline_ms(),
+                parts.links.next_deadline_ms(),
+                parts.channel.next_deadline_ms(),
+                parts.services.suspects.next_deadline_ms(),
+                parts.groups.next_deadline_ms(),
+                FAR_FUTURE_MS if parts.controller is None else parts.controller.next_deadline_ms(),
+                FAR_FUTURE_MS if parts.lifecycle is None else parts.lifecycle.next_deadline_ms(),
+                self._shutdown.next_deadline_ms(),
+            )
+        return min(self._others_deadline_ms, parts.logs.next_deadline_ms())  # an append may want to be flushed
 
     def begin_shutdown(self, now_ms: int) -> None:
+        self._touch_others()
         self._shutdown.begin(now_ms)
 
     def settle(self, now_ms: int) -> list[NodeEffect]:
         """Moves outputs between the parts until nothing moves any more, and returns what the shell must do."""
         self._now_ms = now_ms
-        moving = True
-        while moving:
-            while self._settle_once(now_ms):
-                pass
-            step = self._shutdown.step
-            if step is not Step.SERVING:
-                self._shutdown.advance(now_ms)
-            moving = self._shutdown.step is not step
+        if self._shutdown.step is Step.SERVING:
+            self._settle_parts(now_ms)
+        else:
+            self._settle_and_advance_shutdown(now_ms)
         for connection in self._touched:
             connection.touched = False
             self._effects.append(Flush(connection))
@@ -222,9 +239,31 @@ class BrokerNode:
 
     # What happens in a settle
 
-    def _settle_once(self, now_ms: int) -> bool:
+    def _touch_others(self) -> None:
+        """Something happens that may concern other parts than the replicas."""
+        self._others_unsettled = True
+        self._others_deadline_ms = None
+
+    def _settle_and_advance_shutdown(self, now_ms: int) -> None:
+        step: Step | None = None
+        while self._shutdown.step is not step:
+            step = self._shutdown.step
+            self._touch_others()
+            self._settle_parts(now_ms)
+            self._shutdown.advance(now_ms)
+
+    def _settle_parts(self, now_ms: int) -> None:
+        wall_ms = now_ms + self.wall_offset_ms
+        if self._replication.settle(now_ms, wall_ms) or self._parts.logs.has_output:
+            self._touch_others()
+        while self._others_unsettled:
+            moved = self._settle_others(now_ms)
+            self._others_unsettled = self._replication.settle(now_ms, wall_ms) or moved
+
+    def _settle_others(self, now_ms: int) -> bool:
+        """One round of the other parts; whether anything moved."""
         parts = self._parts
-        moved = self._replication.settle(now_ms, now_ms + self.wall_offset_ms)
+        moved = False
         if self._local:
             correlation_id, request = self._local.popleft()
             self._serve(self.config.node_id, correlation_id, request, now_ms)

@@ -40,18 +40,23 @@ class ReplicaFlow:
         self._parts.replicas.fetch_failed(leader_id, now_ms)
 
     def settle(self, now_ms: int, wall_ms: int) -> bool:
-        """Completes what became complete and carries out the outputs; whether there were any."""
+        """Completes what became complete and carries out the outputs; whether other parts of the node may have heard of it."""
         self._now_ms = now_ms
-        self._parts.replicas.settle(now_ms)
-        outputs = self._parts.replicas.drain()
-        for output in outputs:
-            self._carry_out(output, now_ms, wall_ms)
-        return bool(outputs)
+        replicas = self._parts.replicas
+        replicas.settle(now_ms)
+        told_others = False
+        for output in replicas.drain():
+            if type(output) is values.SendFetch:
+                self._links.send(output.leader_id, output.request)
+            else:
+                self._carry_out(output, now_ms, wall_ms)
+                told_others = True
+        return told_others
 
     def _carry_out(self, output: values.ReplicaOutput, now_ms: int, wall_ms: int) -> None:
         match output:
             case values.SendFetch():
-                self._links.send(output.leader_id, output.request)
+                raise AssertionError("carried out by settle")
             case values.HighWatermarkAdvanced():
                 self._parts.groups.high_watermark_advanced(
                     output.key.partition, high_watermark=output.high_watermark, now_ms=now_ms, wall_ms=wall_ms

@@ -26,8 +26,15 @@ from raftkafka.protocol.registry import APIS
 
 PRODUCE_KEY = 0
 FETCH_KEY = 1
+REPLICA_KEYS = frozenset({b"\x00\x00", b"\x00\x01"})
+"""The keys of Produce and Fetch as a frame begins with them."""
 
 Touch = Callable[[Connection], None]
+
+
+def concerns_replicas_only(frame: memoryview) -> bool:
+    """Whether a request is for the replicas (Produce, Fetch), and for no other part of the node."""
+    return bytes(frame[:2]) in REPLICA_KEYS
 
 
 class Router:

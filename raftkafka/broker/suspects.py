@@ -79,6 +79,8 @@ class Suspects:
         self._release()
 
     def next_deadline_ms(self) -> int:
+        if not self._until_ms and not self._new:
+            return FAR_FUTURE_MS
         earliest = min(self._until_ms.values(), default=FAR_FUTURE_MS)
         return min(earliest, self._new[0][0]) if self._new else earliest
 

@@ -209,10 +209,17 @@ class LogManager:
 
     def next_deadline_ms(self) -> int:
         """When `tick` has something to do."""
-        deadline = min(self._retention_due_ms, self._checkpoint_due_ms, self._deletions[0][0] if self._deletions else FAR_FUTURE_MS)
+        deadline = min(self._retention_due_ms, self._checkpoint_due_ms)
+        if self._deletions:
+            deadline = min(deadline, self._deletions[0][0])
         if self._flush_wanted and not self._in_flight:
             deadline = min(deadline, *(log.flush_deadline_ms() for log in self._flush_wanted.values()))
         return deadline
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `drain` has something."""
+        return bool(self._outputs)
 
     def drain(self) -> list[Persist | Observed]:
         """What to carry out, in order."""

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from raftkafka.base.ids import NodeId
+from raftkafka.base.rules import BROKEN_RULES_KEY, NO_RULES, Rules
 from raftkafka.broker.listeners import HostPort
 from raftkafka.metadata.config_defs import BROKER_DEFS, TOPIC_DEFS, parse_value
 from raftkafka.metadata.control_messages import ListenerEndpoint
@@ -36,6 +37,8 @@ class BrokerConfig:
     metadata_log_dir: str
     static: Mapping[str, str]
     notices: tuple[str, ...] = ()
+    disabled_rules: Rules = NO_RULES
+    """Rules that this node breaks on purpose; see `base.rules`."""
 
     # From here on each attribute is the key of that name.
     broker_rack: str | None
@@ -132,5 +135,5 @@ ATTRIBUTE_OF_KEY: Mapping[str, str] = {
     if (key := field.name.replace("_", ".")) in BROKER_DEFS and key not in DERIVED_KEYS
 }
 _TOPIC_FALLBACK_KEYS = frozenset(synonym for definition in TOPIC_DEFS.values() for synonym in definition.broker_synonyms)
-ACTING_KEYS: frozenset[str] = frozenset((*DERIVED_KEYS, *ATTRIBUTE_OF_KEY, *_TOPIC_FALLBACK_KEYS))
+ACTING_KEYS: frozenset[str] = frozenset((*DERIVED_KEYS, *ATTRIBUTE_OF_KEY, *_TOPIC_FALLBACK_KEYS, BROKEN_RULES_KEY))
 """The broker keys that change what the node does."""

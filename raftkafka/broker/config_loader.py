@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from raftkafka.base.ids import NodeId
+from raftkafka.base.rules import BROKEN_RULES_KEY, NO_RULES, Rules, UnknownRule, names_of, rules_named
 from raftkafka.broker.config import ACTING_KEYS, ATTRIBUTE_OF_KEY, BrokerConfig
 from raftkafka.broker.listeners import (
     HostPort,
@@ -118,11 +119,14 @@ class _Reader:
         self._check_roles(roles, node_id, brokers, controllers, controller_names, voters)
         inter_broker = self._inter_broker_name(brokers) if "broker" in roles else ""
         self._check_times(values)
+        broken = self._broken_rules()
         if self.problems:
             return None
         log_dirs = self._log_dirs()
         static = {key: entry.value for key, entry in self._entries.items() if key in BROKER_DEFS}
         notices += no_effect_notices(self._entries, ACTING_KEYS)
+        if broken:
+            notices.append(f"RULES ARE BROKEN ON PURPOSE, records may be lost: {names_of(broken)}")
         notices += [
             f"{each.name} listens on {each.host or 'every interface'}:{each.port} without authentication."
             for each in listeners
@@ -142,6 +146,7 @@ class _Reader:
             metadata_log_dir=self._text("metadata.log.dir") or log_dirs[0],
             static=static,
             notices=tuple(notices),
+            disabled_rules=broken,
             **values,
         )
 
@@ -279,6 +284,14 @@ class _Reader:
         if named and named not in names:
             self._problem("inter.broker.listener.name", f"there is no listener {named}. The listeners are {', '.join(names)}.")
         return named or next(iter(names), "")
+
+    def _broken_rules(self) -> Rules:
+        entry = self._entries.get(BROKEN_RULES_KEY)
+        try:
+            return rules_named(entry.value) if entry is not None else NO_RULES
+        except UnknownRule as error:
+            self._problem(BROKEN_RULES_KEY, str(error))
+            return NO_RULES
 
     def _log_dirs(self) -> tuple[str, ...]:
         text = self._text("log.dirs") or self._text("log.dir")

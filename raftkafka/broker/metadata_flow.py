@@ -10,6 +10,7 @@ Invariants
 from __future__ import annotations
 
 from raftkafka.base.observed import observed
+from raftkafka.base.rules import Rule
 from raftkafka.broker.parts import Parts
 from raftkafka.group.coordinator import OFFSETS_TOPIC
 from raftkafka.metadata.image import ImageEntry, MetadataDelta, MetadataImage, from_snapshot, to_snapshot
@@ -62,7 +63,7 @@ class MetadataFlow:
             self._maybe_snapshot(now_ms)
             moved = True
         gained = self._gained
-        if gained is not None and not self._active and self._parts.services.image.offset >= gained.start_offset:
+        if gained is not None and not self._active and self._may_control(gained.start_offset):
             self._active = True
             assert self._parts.controller is not None
             self._parts.controller.gained_leadership(gained.epoch, self._parts.services.image, now_ms)
@@ -94,6 +95,10 @@ class MetadataFlow:
         if delta.removed_topics:
             names = frozenset(topic.name for topic in delta.removed_topics.values())
             parts.groups.topics_deleted(names, now_ms=now_ms, wall_ms=now_ms + parts.group_log.wall_offset_ms)
+
+    def _may_control(self, start_offset: int) -> bool:
+        services = self._parts.services
+        return services.image.offset >= start_offset or Rule.CATCH_UP_BEFORE_CONTROLLING in services.config.disabled_rules
 
     def _holds_own_registration(self) -> bool:
         lifecycle = self._parts.lifecycle

@@ -100,6 +100,8 @@ class BrokerNode:
         self._touch_others()
         self.wall_offset_ms = self._parts.group_log.wall_offset_ms = wall_ms - now_ms
         parts = self._parts
+        for name in sorted(rule.value for rule in self.config.disabled_rules):
+            self._effects.append(observed("rule-broken", rule=name))
         parts.logs.load(wall_ms)
         parts.raft.start(now_ms)
         parts.links.start()

@@ -180,7 +180,10 @@ def _raft(config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProper
         disk=disk,
         directory=f"{config.metadata_log_dir}/{METADATA_DIRECTORY}",
         config=RaftConfig(
-            election_timeout_min_ms=timeout_ms, election_timeout_max_ms=2 * timeout_ms, check_quorum_timeout_ms=3 * timeout_ms
+            election_timeout_min_ms=timeout_ms,
+            election_timeout_max_ms=2 * timeout_ms,
+            check_quorum_timeout_ms=3 * timeout_ms,
+            disabled_rules=config.disabled_rules,
         ),
         rng=random.Random(rng.getrandbits(64)),
     )
@@ -200,6 +203,7 @@ def _controller(config: BrokerConfig, meta: MetaProperties, raft: RaftDriver, rn
             delete_topic_enable=config.delete_topic_enable,
             auto_leader_rebalance_enable=config.auto_leader_rebalance_enable,
             leader_imbalance_check_interval_ms=config.leader_imbalance_check_interval_seconds * 1000,
+            disabled_rules=config.disabled_rules,
         ),
         rng=random.Random(rng.getrandbits(64)),
     )
@@ -215,6 +219,7 @@ def _group_settings(config: BrokerConfig) -> GroupSettings:
         offsets_retention_ms=config.offsets_retention_minutes * 60_000,
         offsets_retention_check_interval_ms=config.offsets_retention_check_interval_ms,
         offset_commit_timeout_ms=config.offsets_commit_timeout_ms,
+        disabled_rules=config.disabled_rules,
     )
 
 
@@ -244,6 +249,7 @@ def _logs(config: BrokerConfig, disk: Disk, topic_configs: TopicConfigResolver, 
         default_config=defaults,
         retention_check_interval_ms=config.log_retention_check_interval_ms,
         checkpoint_interval_ms=config.log_flush_offset_checkpoint_interval_ms,
+        disabled_rules=config.disabled_rules,
     )
     return LogManager(disk=disk, log_dirs=config.log_dirs, settings=settings, rng=random.Random(rng.getrandbits(64)))
 
@@ -268,6 +274,7 @@ def _replicas(config: BrokerConfig, logs: LogManager, topic_configs: TopicConfig
             client_fetch_max_bytes=config.fetch_max_bytes,
             fetch_session_slots=config.max_incremental_fetch_session_cache_slots,
             rack_aware_selector=config.replica_selector_class == RACK_AWARE_SELECTOR,
+            disabled_rules=config.disabled_rules,
         ),
         topic_config=topic_config,
         rng=random.Random(rng.getrandbits(64)),

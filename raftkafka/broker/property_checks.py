@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from raftkafka.base.rules import BROKEN_RULES_KEY
 from raftkafka.broker.properties import PropertyEntry
 from raftkafka.metadata.config_defs import BROKER_DEFS, TOPIC_DEFS, nearest_names
 
@@ -47,7 +48,7 @@ def refusal_of_key(entry: PropertyEntry) -> str | None:
     key, where = entry.key, f"{entry.origin}: {entry.key}"
     if key in _PROTECTING_KEYS and entry.value:
         return f"{where}: {_PROTECTING_KEYS[key]}, so it would protect nothing here. Remove it to go on without."
-    if key in BROKER_DEFS:
+    if key in BROKER_DEFS or key == BROKEN_RULES_KEY:
         return None
     if key in _GONE_KEYS:
         return f"{where}: this key is gone since Kafka 4.0. {_GONE_KEYS[key]}"

@@ -18,6 +18,7 @@ import attrs
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import ZERO_ID, NodeId
 from raftkafka.base.observed import observed
+from raftkafka.base.rules import Rule
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.leader_changes import changes_with, changes_without, observe_changes
 from raftkafka.controller.sessions import BrokerSessions
@@ -56,6 +57,7 @@ def decide_register(
         )
         raise ApiError(ErrorCode.DUPLICATE_BROKER_REGISTRATION, reason)
     unclean = old is None or request.previous_broker_epoch != old.broker_epoch
+    unclean = unclean and settings.applies(Rule.EXCLUDE_UNCLEAN_FROM_ELR)
     changes = changes_without(image, settings, request.node_id, unclean=unclean)
     return Decision(
         reply=RegisterBrokerReply(),
@@ -147,12 +149,21 @@ def decide_fence(image: MetadataImage, node_id: NodeId, settings: ControllerSett
     broker = image.brokers.get(node_id)
     if broker is None or broker.fenced:
         return Decision()
-    changes = changes_without(image, settings, node_id, unclean=False)
+    together = settings.applies(Rule.FENCE_AND_MOVE_TOGETHER)
+    changes = changes_without(image, settings, node_id, unclean=False) if together else []
     record = BrokerRegistrationChangeRecord(node_id=node_id, broker_epoch=broker.broker_epoch, fenced=True)
     return Decision(
         records=[*changes, record],
         observed=[observed("broker-fenced", node=node_id, why=why), *observe_changes(image, changes)],
     )
+
+
+def decide_late_moves(image: MetadataImage, settings: ControllerSettings) -> Decision:
+    """What fenced brokers still lead, or are in the ISR of, moves: only where the rule is broken that this is one decision with fencing."""
+    for node_id, broker in image.brokers.items():
+        if broker.fenced and (changes := changes_without(image, settings, node_id, unclean=False)):
+            return Decision(records=[*changes], observed=[*observe_changes(image, changes)])
+    return Decision()
 
 
 def unregister_records(image: MetadataImage, node_id: NodeId, settings: ControllerSettings) -> Sequence[Record]:

@@ -22,10 +22,12 @@ import attrs
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NodeId
 from raftkafka.base.observed import Observed, observed
+from raftkafka.base.rules import Rule
 from raftkafka.controller.cluster_control import (
     current_registration,
     decide_fence,
     decide_heartbeat,
+    decide_late_moves,
     decide_register,
     unregister_records,
 )
@@ -33,6 +35,7 @@ from raftkafka.controller.config_control import decide_alter_configs, decide_inc
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.isr_control import decide_alter_partition
 from raftkafka.controller.leader_balance import decide_preferred_balance
+from raftkafka.controller.leader_changes import without_epoch_bumps
 from raftkafka.controller.policy import MIN_INSYNC_REPLICAS
 from raftkafka.controller.producer_ids import decide_allocate_producer_ids
 from raftkafka.controller.requests import ControllerReply, ControllerRequest, refusal_reply
@@ -57,6 +60,9 @@ from raftkafka.protocol.messages.create_topics import CreateTopicsRequest
 from raftkafka.protocol.messages.delete_topics import DeleteTopicsRequest
 from raftkafka.protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
 from raftkafka.protocol.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
+
+LATE_MOVES_MS = 200
+"""How much later leaders move away from a fenced broker where that rule is broken."""
 
 
 class ControllerLog(Protocol):
@@ -84,6 +90,10 @@ class QuorumController:
         self._lost: dict[NodeId, tuple[bytes, int]] = {}
         self._observed: list[Observed] = []
         self._next_balance_ms = FAR_FUTURE_MS
+        self._answers_early = not settings.applies(Rule.ANSWER_AFTER_COMMIT)
+        self._bumps_leader_epochs = settings.applies(Rule.BUMP_LEADER_EPOCH)
+        self._moves_late = not settings.applies(Rule.FENCE_AND_MOVE_TOGETHER)
+        self._next_late_moves_ms = FAR_FUTURE_MS
 
     @property
     def active(self) -> bool:
@@ -226,7 +236,7 @@ class QuorumController:
         self, request: ControllerRequest, decision: Decision, offset: int, done: Callable[[ControllerReply], None], now_ms: int
     ) -> None:
         """Lets the answer go when it may: see `waiting`."""
-        if not self._active or (decision.applied_by_ms is None and offset <= self._committed.offset):
+        if not self._active or self._answers_early or (decision.applied_by_ms is None and offset <= self._committed.offset):
             done(decision.reply)
             return
         self._waiting.add(
@@ -261,6 +271,8 @@ class QuorumController:
     def _append(self, records: Sequence[Record], now_ms: int) -> int:
         """Writes one decision as one entry and replays it; returns its offset (the last appended one when there is nothing to write)."""
         if records:
+            if not self._bumps_leader_epochs:
+                records = without_epoch_bumps(self._pending, records)
             offset = self._log.append([encode_batch(records)], now_ms)
             self._pending, _ = self._pending.apply(records, offset, self._epoch)
             self._appended_offset = offset
@@ -273,6 +285,8 @@ class QuorumController:
         except ApiError:
             return  # deposed: the node is about to say so, and the next controller decides anew
         self._observed.extend(decision.observed)
+        if self._moves_late:
+            self._next_late_moves_ms = min(self._next_late_moves_ms, now_ms + LATE_MOVES_MS)
 
     def _unfenced(self) -> list[NodeId]:
         return [node_id for node_id, broker in self._pending.brokers.items() if not broker.fenced]
@@ -289,6 +303,9 @@ class QuorumController:
         for node_id in self._sessions.expired(self._unfenced(), now_ms):
             self._carry_out(decide_fence(self._pending, node_id, self._settings, why="its session timed out"), now_ms)
         self._release_applied(now_ms)
+        if now_ms >= self._next_late_moves_ms:
+            self._next_late_moves_ms = FAR_FUTURE_MS
+            self._carry_out(decide_late_moves(self._pending, self._settings), now_ms)
         if now_ms >= self._next_balance_ms:
             self._next_balance_ms = now_ms + self._settings.leader_imbalance_check_interval_ms
             self._carry_out(decide_preferred_balance(self._pending, self._settings), now_ms)
@@ -297,7 +314,12 @@ class QuorumController:
         """When `tick` has something to do."""
         if not self._active:
             return FAR_FUTURE_MS
-        return min(self._sessions.next_deadline_ms(self._unfenced()), self._waiting.next_deadline_ms(), self._next_balance_ms)
+        return min(
+            self._sessions.next_deadline_ms(self._unfenced()),
+            self._waiting.next_deadline_ms(),
+            self._next_balance_ms,
+            self._next_late_moves_ms,
+        )
 
     def drain(self) -> list[Observed]:
         """What happened since the last call."""

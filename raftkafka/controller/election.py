@@ -22,6 +22,7 @@ from collections.abc import Callable
 import attrs
 
 from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
+from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.metadata.records import NO_LEADER_CHANGE, NO_STATE_CHANGE, NodeIds, PartitionChangeRecord
 from raftkafka.metadata.topics import RECOVERING, PartitionRegistration
 
@@ -55,9 +56,10 @@ def change_partition(
     min_isr: int,
     election: Election,
     may_lead: Callable[[NodeId], bool],
+    disabled_rules: Rules = NO_RULES,
 ) -> PartitionChangeRecord | None:
     """The record that brings the partition to the target with the leader it then has; None when nothing changes."""
-    change = _Change.begin(partition, target)
+    change = _Change.begin(partition, target, disabled_rules)
     change.complete_reassignment()
     change.update_elr(min_isr, target.unclean_shutdown)
     change.elect(election, may_lead)
@@ -77,9 +79,10 @@ class _Change:
     adding: NodeIds
     recovery_state: int
     leader: NodeId
+    disabled_rules: Rules
 
     @classmethod
-    def begin(cls, old: PartitionRegistration, target: PartitionTarget) -> _Change:
+    def begin(cls, old: PartitionRegistration, target: PartitionTarget, disabled_rules: Rules) -> _Change:
         return cls(
             old=old,
             replicas=old.replicas if target.replicas is None else target.replicas,
@@ -90,6 +93,7 @@ class _Change:
             adding=old.adding_replicas if target.adding_replicas is None else target.adding_replicas,
             recovery_state=old.leader_recovery_state if target.leader_recovery_state is None else target.leader_recovery_state,
             leader=old.leader,
+            disabled_rules=disabled_rules,
         )
 
     def complete_reassignment(self) -> None:
@@ -105,7 +109,7 @@ class _Change:
 
     def update_elr(self, min_isr: int, unclean_shutdown: NodeIds) -> None:
         """Rule 2."""
-        if len(self.isr) >= min(min_isr, len(self.replicas)):
+        if len(self.isr) >= min(min_isr, len(self.replicas)) or Rule.KEEP_REMOVED_IN_ELR in self.disabled_rules:
             self.elr = ()
             return
         candidates = dict.fromkeys((*self.old.elr, *self.old.isr))
@@ -131,12 +135,16 @@ class _Change:
         elif leader in self.elr:
             self.isr = (leader,)
             self.elr = tuple(replica for replica in self.elr if replica != leader)
+        elif leader not in self.isr:
+            self.isr = (leader, *self.isr)  # only where the rule is broken that nobody else is elected
 
     def _winner(self, election: Election, may_lead: Callable[[NodeId], bool]) -> tuple[NodeId, bool]:
         """The leader (-1: nobody can) and whether it may lack committed records."""
 
+        anybody = Rule.ELECT_FROM_ISR in self.disabled_rules
+
         def is_valid(replica: NodeId) -> bool:
-            return (replica in self.isr or (not self.isr and replica in self.elr)) and may_lead(replica)
+            return (anybody or replica in self.isr or (not self.isr and replica in self.elr)) and may_lead(replica)
 
         if election is Election.PREFERRED and is_valid(self.replicas[0]):
             return self.replicas[0], False

@@ -12,6 +12,7 @@ import attrs
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NodeId, PartitionKey
 from raftkafka.base.observed import Observed, observed
+from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.election import Election, PartitionTarget, change_partition
 from raftkafka.controller.leader_changes import is_active
@@ -36,7 +37,7 @@ def decide_alter_partition(image: MetadataImage, request: AlterPartition, settin
             if key in seen:
                 raise ApiError(ErrorCode.INVALID_REQUEST, "the partition is in the request twice")
             seen.add(key)
-            result, change = _decide_one(image, request.node_id, item, policy)
+            result, change = _decide_one(image, request.node_id, item, policy, settings)
         except ApiError as refusal:
             results.append(AlterPartitionResult(topic_id=item.topic_id, partition=item.partition, error=refusal.code))
             name = image.topics.by_id[item.topic_id].name if item.topic_id in image.topics.by_id else "?"
@@ -51,7 +52,7 @@ def decide_alter_partition(image: MetadataImage, request: AlterPartition, settin
 
 
 def _decide_one(
-    image: MetadataImage, sender: NodeId, item: AlterPartitionItem, policy: TopicPolicy
+    image: MetadataImage, sender: NodeId, item: AlterPartitionItem, policy: TopicPolicy, settings: ControllerSettings
 ) -> tuple[AlterPartitionResult, PartitionChangeRecord | None]:
     topic = image.topics.by_id.get(item.topic_id)
     if topic is None:
@@ -59,8 +60,10 @@ def _decide_one(
     partition = topic.partitions.get(item.partition)
     if partition is None:
         raise ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-    _refuse_wrong_sender(partition, sender, item)
-    _refuse_wrong_isr(image, partition, sender, item)
+    _refuse_newer_epochs(partition, item)
+    if settings.applies(Rule.REFUSE_STALE_PROPOSALS):
+        _refuse_stale(partition, sender, item)
+    _refuse_wrong_isr(image, partition, sender, item, settings.disabled_rules)
     change = change_partition(
         PartitionKey(item.topic_id, item.partition),
         partition,
@@ -68,6 +71,7 @@ def _decide_one(
         min_isr=policy.min_isr(topic.name, len(partition.replicas)),
         election=Election.UNCLEAN if policy.unclean_election(topic.name) else Election.ONLINE,
         may_lead=lambda replica: is_active(image, replica),
+        disabled_rules=settings.disabled_rules,
     )
     if change is None:
         return _result(item, partition), None
@@ -92,11 +96,14 @@ def _result(item: AlterPartitionItem, partition: PartitionRegistration) -> Alter
     )
 
 
-def _refuse_wrong_sender(partition: PartitionRegistration, sender: NodeId, item: AlterPartitionItem) -> None:
+def _refuse_newer_epochs(partition: PartitionRegistration, item: AlterPartitionItem) -> None:
     if item.leader_epoch > partition.leader_epoch:
         raise ApiError(ErrorCode.NOT_CONTROLLER, f"leader epoch {item.leader_epoch} is newer than ours, {partition.leader_epoch}")
     if item.partition_epoch > partition.partition_epoch:
         raise ApiError(ErrorCode.NOT_CONTROLLER, f"partition epoch {item.partition_epoch} is newer than ours, {partition.partition_epoch}")
+
+
+def _refuse_stale(partition: PartitionRegistration, sender: NodeId, item: AlterPartitionItem) -> None:
     if item.leader_epoch < partition.leader_epoch:
         raise ApiError(ErrorCode.FENCED_LEADER_EPOCH, f"leader epoch {item.leader_epoch}, the current one is {partition.leader_epoch}")
     if sender != partition.leader:
@@ -106,7 +113,9 @@ def _refuse_wrong_sender(partition: PartitionRegistration, sender: NodeId, item:
         raise ApiError(ErrorCode.INVALID_UPDATE_VERSION, reason)
 
 
-def _refuse_wrong_isr(image: MetadataImage, partition: PartitionRegistration, sender: NodeId, item: AlterPartitionItem) -> None:
+def _refuse_wrong_isr(
+    image: MetadataImage, partition: PartitionRegistration, sender: NodeId, item: AlterPartitionItem, disabled_rules: Rules
+) -> None:
     members = [member.node_id for member in item.new_isr]
     if not set(members) <= set(partition.replicas) or len(set(members)) != len(members):
         raise ApiError(ErrorCode.INVALID_REQUEST, f"ISR {members} is no part of the replicas {list(partition.replicas)}")
@@ -116,21 +125,22 @@ def _refuse_wrong_isr(image: MetadataImage, partition: PartitionRegistration, se
         raise ApiError(ErrorCode.INVALID_REQUEST, "a leader that recovers from an unclean election has an ISR of its own")
     if item.leader_recovery_state == RECOVERING and partition.leader_recovery_state == RECOVERED:
         raise ApiError(ErrorCode.INVALID_REQUEST, "the leader recovery state cannot go from RECOVERED to RECOVERING")
-    ineligible = [f"{member.node_id} ({reason})" for member in item.new_isr if (reason := why_ineligible(image, member))]
+    ineligible = [f"{member.node_id} ({reason})" for member in item.new_isr if (reason := why_ineligible(image, member, disabled_rules))]
     if ineligible:
         raise ApiError(ErrorCode.INELIGIBLE_REPLICA, ", ".join(ineligible))
 
 
-def why_ineligible(image: MetadataImage, member: IsrMember) -> str:
+def why_ineligible(image: MetadataImage, member: IsrMember, disabled_rules: Rules = NO_RULES) -> str:
     """Why this broker may not be in an ISR now; empty when it may. Epoch -1 skips the comparison."""
     broker = image.brokers.get(member.node_id)
     if broker is None:
         return "not registered"
-    if broker.in_controlled_shutdown:
-        return "shutting down"
-    if broker.fenced:
-        return "fenced"
-    if member.broker_epoch not in (-1, broker.broker_epoch):
+    if Rule.REFUSE_FENCED_IN_ISR not in disabled_rules:
+        if broker.in_controlled_shutdown:
+            return "shutting down"
+        if broker.fenced:
+            return "fenced"
+    if member.broker_epoch not in (-1, broker.broker_epoch) and Rule.REQUIRE_BROKER_EPOCH not in disabled_rules:
         return f"broker epoch mismatch: requested={member.broker_epoch} VS expected={broker.broker_epoch}"
     return ""
 

@@ -39,6 +39,7 @@ def decide_preferred_balance(image: MetadataImage, settings: ControllerSettings)
                 min_isr=policy.min_isr(topic.name, len(partition.replicas)),
                 election=Election.PREFERRED,
                 may_lead=live.__contains__,
+                disabled_rules=settings.disabled_rules,
             )
             if change is not None:
                 changes.append(change)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import attrs
+
 from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
 from raftkafka.base.observed import Observed, observed
 from raftkafka.controller.election import Election, PartitionTarget, change_partition
 from raftkafka.controller.policy import TopicPolicy
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.metadata.image import MetadataImage
-from raftkafka.metadata.records import NO_LEADER_CHANGE, PartitionChangeRecord
+from raftkafka.metadata.records import NO_LEADER_CHANGE, PartitionChangeRecord, Record
 from raftkafka.metadata.topics import PartitionRegistration, TopicImage
 
 MAX_LINES = 50
@@ -90,10 +92,25 @@ def _changes(
                 min_isr=policy.min_isr(topic.name, len(partition.replicas)),
                 election=Election.UNCLEAN if policy.unclean_election(topic.name) else Election.ONLINE,
                 may_lead=live.__contains__,
+                disabled_rules=settings.disabled_rules,
             )
             if change is not None:
                 changes.append(change)
     return changes
+
+
+def without_epoch_bumps(image: MetadataImage, records: Sequence[Record]) -> list[Record]:
+    """The records, with whole partitions in place of changes whose replay would bump a leader epoch: only where that rule is broken."""
+    kept: list[Record] = []
+    for record in records:
+        if isinstance(record, PartitionChangeRecord) and record.leader != NO_LEADER_CHANGE:
+            key = PartitionKey(record.topic_id, record.partition)
+            old = image.partition(key)
+            assert old is not None, "a decision changes a partition that is not there"
+            kept.append(attrs.evolve(old.changed_by(record).to_record(key), leader_epoch=old.leader_epoch))
+        else:
+            kept.append(record)
+    return kept
 
 
 def observe_changes(image: MetadataImage, changes: Sequence[PartitionChangeRecord]) -> Iterator[Observed]:

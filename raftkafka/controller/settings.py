@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 import attrs
 
+from raftkafka.base.rules import NO_RULES, Rule, Rules
+
 FEATURES: Mapping[str, int] = MappingProxyType({"metadata.version": 30, "eligible.leader.replicas.version": 1})
 """Finalized by the first active controller. transaction.version, group.version and kraft.version stay 0: what they promise is not here."""
 
@@ -28,3 +30,9 @@ class ControllerSettings:
     shutdown_wait_ms: int = 1_000
     """How long a heartbeat that asks to shut down is held back at most, so that the broker need not ask again."""
     features: Mapping[str, int] = FEATURES
+    disabled_rules: Rules = NO_RULES
+    """Rules broken on purpose; see `base.rules`."""
+
+    def applies(self, rule: Rule) -> bool:
+        """Whether the rule is in force."""
+        return rule not in self.disabled_rules

@@ -28,6 +28,7 @@ from typing import Generic, Protocol, TypeVar
 
 from raftkafka.base.errors import ApiError, CorruptRecord, DiskError, ErrorCode
 from raftkafka.base.observed import Observed, observed
+from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.coordinator.records import CoordinatorRecord, LogRecord, decode_batches, encode_batches
 from raftkafka.coordinator.timers import NEVER_MS, Instant, Timers
 
@@ -139,7 +140,16 @@ class _Term(Generic[S]):
 class CoordinatorRuntime(Generic[S]):
     """The shards of the partitions that this node leads."""
 
-    def __init__(self, *, log: CoordinatorLog, open_shard: Callable[[ShardHandle], S], commit_timeout_ms: int) -> None:
+    def __init__(
+        self,
+        *,
+        log: CoordinatorLog,
+        open_shard: Callable[[ShardHandle], S],
+        commit_timeout_ms: int,
+        disabled_rules: Rules = NO_RULES,
+    ) -> None:
+        self._answers_early = Rule.ANSWER_COMMIT_WHEN_REPLICATED in disabled_rules
+        self._serves_while_loading = Rule.LOAD_BEFORE_ANSWERING in disabled_rules
         self._log = log
         self._open_shard = open_shard
         self._commit_timeout_ms = commit_timeout_ms
@@ -161,6 +171,9 @@ class CoordinatorRuntime(Generic[S]):
         except (ApiError, DiskError) as error:
             self._fail(term, error)
             return
+        if self._serves_while_loading:
+            self.wake_at(instant.now_ms + 1)
+            return
         self._load_chunk(term, instant)
 
     def resigned(self, partition: int, instant: Instant) -> None:
@@ -180,7 +193,7 @@ class CoordinatorRuntime(Generic[S]):
         term = self._terms.get(partition)
         if term is None or term.phase is _Phase.FAILED:
             raise ApiError(ErrorCode.NOT_COORDINATOR)
-        if term.phase is not _Phase.ACTIVE:
+        if term.phase is not _Phase.ACTIVE and not self._serves_while_loading:
             raise ApiError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         return term.shard
 
@@ -242,6 +255,9 @@ class CoordinatorRuntime(Generic[S]):
         for batch, written in encode_batches(records, wall_ms=instant.wall_ms):
             end_offset = self._log.append(handle.partition, batch, instant.now_ms)
             self._replay(term, written, end_offset)
+        if self._answers_early:
+            committed(None, instant)
+            return
         self.wait(handle, committed, instant)
         self._advance(term, self._log.high_watermark(handle.partition), instant)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NO_TOPIC_ID, TopicId, TopicPartition
+from raftkafka.base.rules import Rule
 from raftkafka.coordinator.records import CoordinatorRecord
 from raftkafka.coordinator.refusals import client_error
 from raftkafka.coordinator.timers import Instant
@@ -103,6 +104,8 @@ def _validate_commit(table: GroupTable, request: OffsetCommitRequest, api_versio
             return
         old_version = api_version < _FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND
         raise ApiError(ErrorCode.ILLEGAL_GENERATION if old_version else ErrorCode.GROUP_ID_NOT_FOUND)
+    if not table.settings.applies(Rule.FENCE_STALE_GENERATIONS):
+        return
     if generation < 0 and group.state is ClassicGroupState.EMPTY:
         return
     if generation < 0 and not request.member_id and request.group_instance_id is None:

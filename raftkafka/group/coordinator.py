@@ -65,7 +65,12 @@ class GroupCoordinator:
         def open_shard(handle: ShardHandle) -> GroupShard:
             return GroupShard(handle=handle, settings=settings, rng=rng)
 
-        self._runtime = CoordinatorRuntime(log=log, open_shard=open_shard, commit_timeout_ms=settings.offset_commit_timeout_ms)
+        self._runtime = CoordinatorRuntime(
+            log=log,
+            open_shard=open_shard,
+            commit_timeout_ms=settings.offset_commit_timeout_ms,
+            disabled_rules=settings.disabled_rules,
+        )
         self._topics = topics
         self._settings = settings
 

@@ -10,6 +10,7 @@ Sources: KIP-134, KIP-345, KIP-568, KAFKA-9752 (pending syncs); Kafka's `GroupMe
 from __future__ import annotations
 
 from raftkafka.base.errors import ApiError, ErrorCode
+from raftkafka.base.rules import Rule
 from raftkafka.coordinator.timers import Instant
 from raftkafka.group.classic_group import UNKNOWN_MEMBER_ID, ClassicGroup, ClassicGroupState, Member
 from raftkafka.group.group_table import GroupTable, heartbeat_key, join_key, sync_key
@@ -38,7 +39,7 @@ def prepare_rebalance(table: GroupTable, group: ClassicGroup, reason: str, insta
         delay_ms = table.settings.initial_rebalance_delay_ms
         remaining_ms = max(group.rebalance_timeout_ms - delay_ms, 0)
         _schedule_initial(table, group, delay_ms=delay_ms, remaining_ms=remaining_ms, instant=instant)
-    elif group.has_all_members_joined:
+    elif _may_complete(table, group):
         complete_join(table, group, instant)
     else:
         _schedule_completion(table, group, instant)
@@ -47,8 +48,12 @@ def prepare_rebalance(table: GroupTable, group: ClassicGroup, reason: str, insta
 def complete_join_if_all_joined(table: GroupTable, group: ClassicGroup, instant: Instant) -> None:
     """Ends the join phase early when nobody is missing; an initial rebalance always lasts its delay."""
     is_initial = group.previous_state is ClassicGroupState.EMPTY
-    if group.state is ClassicGroupState.PREPARING_REBALANCE and not is_initial and group.has_all_members_joined:
+    if group.state is ClassicGroupState.PREPARING_REBALANCE and not is_initial and _may_complete(table, group):
         complete_join(table, group, instant)
+
+
+def _may_complete(table: GroupTable, group: ClassicGroup) -> bool:
+    return group.has_all_members_joined or not table.settings.applies(Rule.WAIT_FOR_ALL_MEMBERS)
 
 
 def complete_join(table: GroupTable, group: ClassicGroup, instant: Instant) -> None:
@@ -163,7 +168,7 @@ def expire_heartbeat(table: GroupTable, group: ClassicGroup, member_id: str, ins
         return
     if member_id in group.pending_members:
         group.remove(member_id)
-        if group.state is ClassicGroupState.PREPARING_REBALANCE and group.has_all_members_joined:
+        if group.state is ClassicGroupState.PREPARING_REBALANCE and _may_complete(table, group):
             complete_join(table, group, instant)
         return
     member = group.members.get(member_id)
@@ -173,7 +178,7 @@ def expire_heartbeat(table: GroupTable, group: ClassicGroup, member_id: str, ins
     remove_member(table, group, member)
     if group.state in (ClassicGroupState.STABLE, ClassicGroupState.COMPLETING_REBALANCE):
         rebalance_or_complete_join(table, group, f"the session of {member_id} has expired", instant)
-    elif group.state is ClassicGroupState.PREPARING_REBALANCE and group.has_all_members_joined:
+    elif group.state is ClassicGroupState.PREPARING_REBALANCE and _may_complete(table, group):
         complete_join(table, group, instant)
 
 

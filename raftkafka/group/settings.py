@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from raftkafka.base.rules import NO_RULES, Rule, Rules
+
 
 @attrs.frozen(kw_only=True)
 class GroupSettings:
@@ -27,3 +29,9 @@ class GroupSettings:
     """offsets.retention.check.interval.ms"""
     offset_commit_timeout_ms: int = 5_000
     """offsets.commit.timeout.ms: how long an answer waits for its records to be committed."""
+    disabled_rules: Rules = NO_RULES
+    """Rules broken on purpose; see `base.rules`."""
+
+    def applies(self, rule: Rule) -> bool:
+        """Whether the rule is in force."""
+        return rule not in self.disabled_rules

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import attrs
 
-from raftkafka.raft.rules import Rule
+from raftkafka.base.rules import NO_RULES, Rule, Rules
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +45,7 @@ class RaftConfig:
     """Append messages under way to one follower."""
     snapshot_chunk_bytes: int = 1 << 19
 
-    disabled_rules: frozenset[Rule] = frozenset()
+    disabled_rules: Rules = NO_RULES
     """Rules switched off on purpose: for lessons, and for tests that prove the simulation would notice."""
 
     def applies(self, rule: Rule) -> bool:

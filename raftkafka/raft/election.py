@@ -16,11 +16,11 @@ votes are rarely split; and a voter known to be gone counts as a refusal, so tha
 from __future__ import annotations
 
 from raftkafka.base.ids import NodeId
+from raftkafka.base.rules import Rule
 from raftkafka.raft.effects import LeadershipGained
 from raftkafka.raft.messages import ObserveRequest, VoteRequest, VoteResponse
 from raftkafka.raft.replication import append_leader_change, new_leader
 from raftkafka.raft.roles import Candidate, Follower, Leader, Prospective, Unattached
-from raftkafka.raft.rules import Rule
 from raftkafka.raft.state import RaftState
 
 
@@ -49,6 +49,9 @@ def announce_observer(state: RaftState, now_ms: int) -> None:
 
 def ask_for_pre_votes(state: RaftState, now_ms: int) -> None:
     """Becomes Prospective: asks who would vote for it, in the epoch it is in. (Thesis 9.6, KIP-996)"""
+    if not state.config.applies(Rule.PRE_VOTE):
+        ask_for_votes(state, now_ms)
+        return
     state.set_leader(None)
     state.role = Prospective(deadline_ms=now_ms + state.round_timeout_ms(), votes={state.node_id: True})
     state.observe("prospective", epoch=state.epoch)
@@ -187,7 +190,7 @@ def _refusal(state: RaftState, source: NodeId, request: VoteRequest, now_ms: int
         return f"its epoch is below {state.epoch}"
     if not request.transfer and state.follows_live_leader(now_ms):
         return "a leader is alive"
-    if rules.applies(Rule.VOTE_ONLY_FOR_UP_TO_DATE_LOGS) and _log(request) < _own_log(state):
+    if rules.applies(Rule.COMPARE_LOGS) and _log(request) < _own_log(state):
         return f"this log goes further, to {state.log.end_offset} in epoch {state.log.last_epoch}"
     if request.pre_vote or request.epoch > state.epoch or not rules.applies(Rule.VOTE_ONCE_PER_EPOCH):
         return None

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from raftkafka.base.errors import PeerError
 from raftkafka.base.ids import NodeId
+from raftkafka.base.rules import Rule
 from raftkafka.raft.effects import WriteEntries
 from raftkafka.raft.messages import AppendRequest, AppendResponse, SnapshotRequest
 from raftkafka.raft.roles import Follower, Leader
-from raftkafka.raft.rules import Rule
 from raftkafka.raft.snapshots import on_snapshot_request
 from raftkafka.raft.state import RaftState
 

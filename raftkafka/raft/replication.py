@@ -18,10 +18,10 @@ from collections.abc import Sequence
 
 from raftkafka.base.errors import PeerError
 from raftkafka.base.ids import NodeId
+from raftkafka.base.rules import Rule
 from raftkafka.raft.effects import WriteEntries
 from raftkafka.raft.messages import AppendRequest, AppendResponse, Entry, EntryKind
 from raftkafka.raft.roles import Leader, Replica
-from raftkafka.raft.rules import Rule
 from raftkafka.raft.snapshots import begin_snapshot, send_chunk
 from raftkafka.raft.state import RaftState
 from raftkafka.raft.transfer import tell_transfer_target
@@ -55,7 +55,7 @@ def append_batch(state: RaftState, records: Sequence[bytes]) -> int:
 def _append(state: RaftState, entries: list[Entry]) -> None:
     state.log.append(entries)
     state.emit(WriteEntries(entries[0].offset, tuple(entries)))
-    if not state.config.applies(Rule.LEADER_COUNTS_ITSELF_WHEN_PERSISTED):
+    if not state.config.applies(Rule.LEADER_COUNTS_ITSELF):
         state.persisted_end_offset = state.log.end_offset
 
 
@@ -193,7 +193,7 @@ def count_copies(state: RaftState) -> None:
     held.append(state.persisted_end_offset)
     held.sort(reverse=True)
     held_by_majority = held[state.majority - 1]
-    own_epoch_only = state.config.applies(Rule.COMMIT_ONLY_OWN_EPOCH_BY_COUNTING)
+    own_epoch_only = state.config.applies(Rule.COMMIT_ONLY_OWN_EPOCH)
     if held_by_majority > (role.start_offset if own_epoch_only else state.high_watermark):
         state.advance_high_watermark(held_by_majority)
 
@@ -218,6 +218,8 @@ def leader_tick(state: RaftState, role: Leader, now_ms: int) -> None:
 
 def check_quorum(state: RaftState, role: Leader, now_ms: int) -> None:
     """A leader that no majority has answered lately cannot commit anything, and may be a leader of the past: it resigns. (Thesis 6.2)"""
+    if not state.config.applies(Rule.CHECK_QUORUM):
+        return
     oldest_ms = now_ms - state.config.check_quorum_timeout_ms
     answering = 1 + sum(1 for replica in role.replicas.values() if replica.is_voter and replica.contact_ms > oldest_ms)
     if answering < state.majority:

@@ -17,6 +17,7 @@ import attrs
 
 from raftkafka.base.ids import NodeId
 from raftkafka.base.observed import observed
+from raftkafka.base.rules import Rule
 from raftkafka.raft.config import RaftConfig
 from raftkafka.raft.effects import (
     Barrier,
@@ -31,7 +32,6 @@ from raftkafka.raft.effects import (
 from raftkafka.raft.log import RaftLog
 from raftkafka.raft.messages import RaftMessage, Resigned
 from raftkafka.raft.roles import Follower, Leader, Role, Unattached
-from raftkafka.raft.rules import Rule
 
 NEVER_MS = 1 << 62
 
@@ -83,8 +83,9 @@ class RaftState:
     def observe(self, kind: str, /, **fields: Any) -> None:
         self.effects.append(observed(kind, **fields))
 
-    def barrier(self) -> None:
-        if self.config.applies(Rule.PERSIST_BEFORE_ANSWERING):
+    def barrier(self, rule: Rule = Rule.FSYNC_RAFT_LOG) -> None:
+        """What is sent from here on is sent when all that was written is stable; `rule` is why."""
+        if self.config.applies(rule):
             self.effects.append(Barrier())
 
     def take_effects(self) -> list[NodeEffect]:
@@ -99,7 +100,7 @@ class RaftState:
         self.epoch = epoch
         self.voted_for = voted_for
         self.emit(WriteVote(epoch, voted_for))
-        self.barrier()
+        self.barrier(Rule.PERSIST_VOTE)
 
     def set_leader(self, leader_id: NodeId | None) -> None:
         if self.leader_id != leader_id:
@@ -166,7 +167,7 @@ class RaftState:
         match self.role:
             case Leader():
                 return True
-            case Follower(leader_lost=False, contact_ms=contact_ms):
+            case Follower(leader_lost=False, contact_ms=contact_ms) if self.config.applies(Rule.LEADER_STICKINESS):
                 return now_ms - contact_ms < self.config.election_timeout_min_ms
             case _:
                 return False

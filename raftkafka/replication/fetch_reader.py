@@ -38,7 +38,7 @@ def acknowledge(replicas: Replicas, fetched: FetchedPartition, now_ms: int) -> L
     try:
         partition = find_partition(replicas, context, wanted)
         leader = _check(partition, context, wanted)
-        if leader is None or diverging_epoch(partition, wanted) is not None:
+        if leader is None or (replicas.checks_divergence and diverging_epoch(partition, wanted) is not None):
             return None
         _check_bounds(partition, wanted.fetch_offset)
     except ApiError:
@@ -78,7 +78,7 @@ def _read(
     leader = _check(partition, context, wanted)
     log, offset = partition.log, wanted.fetch_offset
     high_watermark = partition.high_watermark
-    diverging = diverging_epoch(partition, wanted)
+    diverging = diverging_epoch(partition, wanted) if replicas.checks_divergence else None
     if diverging is None:
         _check_bounds(partition, offset)
     result.high_watermark = high_watermark
@@ -97,6 +97,8 @@ def _read(
             if result.preferred_read_replica != -1:
                 return
         end_offset = result.last_stable_offset if context.isolation_level == READ_COMMITTED else high_watermark
+        if replicas.serves_uncommitted:
+            end_offset = log.log_end_offset
     if offset >= end_offset or (max_bytes <= 0 and not at_least_one_batch):
         if context.isolation_level == READ_COMMITTED:
             result.aborted_transactions = []

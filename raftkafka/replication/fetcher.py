@@ -16,6 +16,7 @@ from collections import deque
 from raftkafka.base.errors import ApiError, CorruptRecord
 from raftkafka.base.ids import NodeId, PartitionKey, TopicId
 from raftkafka.base.observed import observed
+from raftkafka.base.rules import Rule
 from raftkafka.protocol.fetch_codec import FetchPartition, FetchPartitionResult, FetchRequestData, FetchResponseData
 from raftkafka.replication.follower import Verdict, apply_fetched
 from raftkafka.replication.partition import Partition
@@ -65,6 +66,7 @@ class LeaderFetcher:
         "_session_id",
         "_sessions_refused",
         "_settings",
+        "_tells_epoch",
         "_urgent",
         "leader_id",
         "targets",
@@ -91,6 +93,7 @@ class LeaderFetcher:
         self._session_epoch = INITIAL_EPOCH
         self._sessions_refused = False
         self._urgent = False
+        self._tells_epoch = replicas.applies(Rule.TRUNCATE_BY_EPOCH)
 
     def add(self, partition: Partition) -> None:
         """Follows the partition from here on, from its log end; also called when its leader epoch changes."""
@@ -206,7 +209,7 @@ class LeaderFetcher:
             target.asked_offset,
             self._settings.fetch_max_bytes,
             current_leader_epoch=partition.leader_epoch,
-            last_fetched_epoch=log.latest_epoch(),
+            last_fetched_epoch=log.latest_epoch() if self._tells_epoch else -1,
             log_start_offset=log.log_start_offset,
             high_watermark=partition.high_watermark,
         )

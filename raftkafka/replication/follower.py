@@ -14,6 +14,7 @@ import enum
 
 from raftkafka.base.errors import ErrorCode
 from raftkafka.base.observed import observed
+from raftkafka.base.rules import Rule
 from raftkafka.protocol.fetch_codec import FetchPartitionResult
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.replicas import Replicas
@@ -52,8 +53,9 @@ def apply_fetched(replicas: Replicas, partition: Partition, result: FetchPartiti
 def become_follower(replicas: Replicas, partition: Partition) -> None:
     """A log without any epoch cannot be compared with the leader's: only what is committed is sure."""
     log = partition.log
-    if log.latest_epoch() < 0 and log.log_end_offset > partition.high_watermark:
-        _truncate(replicas, partition, partition.high_watermark, reason="no-epochs")
+    by_epoch = replicas.applies(Rule.TRUNCATE_BY_EPOCH)
+    if (log.latest_epoch() < 0 or not by_epoch) and log.log_end_offset > partition.high_watermark:
+        _truncate(replicas, partition, partition.high_watermark, reason="no-epochs" if by_epoch else "high-watermark")
 
 
 def _refused(replicas: Replicas, partition: Partition, result: FetchPartitionResult) -> Verdict:
@@ -113,6 +115,7 @@ def _truncate(replicas: Replicas, partition: Partition, offset: int, *, reason: 
 
 def _take_high_watermark(replicas: Replicas, partition: Partition, leader_high_watermark: int) -> None:
     high_watermark = min(leader_high_watermark, partition.log.log_end_offset)
-    if high_watermark > partition.high_watermark:
+    may_fall = high_watermark < partition.high_watermark and not replicas.applies(Rule.KEEP_HIGH_WATERMARK)
+    if high_watermark > partition.high_watermark or may_fall:
         partition.high_watermark = high_watermark
         replicas.touched[partition] = None

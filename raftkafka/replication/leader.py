@@ -20,6 +20,7 @@ from collections import deque
 import attrs
 
 from raftkafka.base.ids import NO_NODE, NodeId
+from raftkafka.base.rules import Rule
 from raftkafka.metadata.control_messages import AlterPartitionItem, IsrMember
 from raftkafka.metadata.topics import RECOVERED, PartitionRegistration
 from raftkafka.replication.partition import Partition
@@ -78,7 +79,12 @@ class Leader:
     """The state of a partition's leader during one leader epoch."""
 
     __slots__ = (
+        "_counts_maximal_isr",
+        "_counts_whole_isr",
+        "_expands_early",
+        "_freezes",
         "_lag_max_ms",
+        "_proposes_often",
         "_replicas",
         "acks",
         "epoch",
@@ -107,6 +113,13 @@ class Leader:
         self.expansion_blocked = False
         self._replicas = replicas
         self._lag_max_ms = lag_max_ms
+        self._counts_maximal_isr = replicas.applies(Rule.COUNT_MAXIMAL_ISR)
+        self._counts_whole_isr = replicas.applies(Rule.COUNT_WHOLE_ISR)
+        self._expands_early = not replicas.applies(Rule.EXPAND_PAST_EPOCH_START)
+        self._freezes = replicas.applies(Rule.FREEZE_UNDER_MIN_ISR)
+        self._proposes_often = not replicas.applies(Rule.ONE_PROPOSAL)
+        if not replicas.applies(Rule.FORGET_FOLLOWERS):
+            self.followers = replicas.remembered.setdefault(partition.key, {})
         self.update(registration, now_ms)
 
     def update(self, registration: PartitionRegistration, now_ms: int) -> None:
@@ -120,6 +133,8 @@ class Leader:
                 if progress is None:
                     progress = FollowerProgress(node_id, in_sync=node_id in registration.isr, now_ms=now_ms)
                 self.followers[node_id] = progress
+        if self._replicas.remembered:
+            self._replicas.remembered[self.partition.key] = self.followers
         self.commit_isr(registration.isr)
         self.update_min_isr()
 
@@ -165,14 +180,27 @@ class Leader:
 
     def advance_high_watermark(self, now_ms: int) -> bool:
         """Advances the high watermark as far as the rules allow; whether it moved."""
-        if len(self.isr) < self.min_isr:
+        if len(self.isr) < self.min_isr and self._freezes:
             return False
+        if not self._counts_whole_isr:
+            return self._advance_by_majority()
         end_offset = new = self.partition.log.log_end_offset
         for progress in self.followers.values():
             if progress.log_end_offset < new and (
                 progress.node_id in self.maximal_isr or self._is_about_to_join(progress, end_offset, now_ms)
             ):
                 new = progress.log_end_offset
+        if new <= self.partition.high_watermark:
+            return False
+        self.partition.high_watermark = new
+        return True
+
+    def _advance_by_majority(self) -> bool:
+        """As a quorum would: up to what more than half of the ISR holds. Only where the rule is broken that all of it counts."""
+        held = [progress.log_end_offset for progress in self.followers.values() if progress.node_id in self.maximal_isr]
+        held.append(self.partition.log.log_end_offset)
+        held.sort(reverse=True)
+        new = held[len(held) // 2]
         if new <= self.partition.high_watermark:
             return False
         self.partition.high_watermark = new
@@ -190,12 +218,12 @@ class Leader:
         `fetching` has just fetched, so it is alive. Of the others only those are taken that lack nothing at all: what an idle session last
         said is still true of them, while one that has stopped would be proposed, and taken out again, for ever.
         """
-        if self.pending is not None or self.expansion_blocked or len(self.isr) > len(self.followers):
+        if self._must_wait_to_propose or self.expansion_blocked or len(self.isr) > len(self.followers):
             return None
         high_watermark = self.partition.high_watermark
-        if high_watermark < self.start_offset and not self.under_min_isr:
+        if high_watermark < self.start_offset and not (self.under_min_isr or self._expands_early):
             return None
-        enough = max(high_watermark, self.start_offset)
+        enough = high_watermark if self._expands_early else max(high_watermark, self.start_offset)
         end_offset = self.partition.log.log_end_offset
         joining = [
             progress.node_id
@@ -208,7 +236,7 @@ class Leader:
 
     def propose_shrink(self, now_ms: int) -> IsrProposal | None:
         """Makes a pending proposal without the followers that have not been caught up for replica.lag.time.max.ms; None when all have."""
-        if self.pending is not None:
+        if self._must_wait_to_propose:
             return None
         end_offset = self.partition.log.log_end_offset
         lagging = {
@@ -218,6 +246,10 @@ class Leader:
         }
         remaining = tuple(node_id for node_id in self.isr if node_id not in lagging)
         return self._propose(remaining) if len(remaining) < len(self.isr) else None
+
+    @property
+    def _must_wait_to_propose(self) -> bool:
+        return self.pending is not None and not self._proposes_often
 
     def _propose(self, isr: tuple[NodeId, ...]) -> IsrProposal:
         key = self.partition.key
@@ -230,7 +262,7 @@ class Leader:
             leader_recovery_state=RECOVERED,
         )
         self.pending = IsrProposal(item=item, isr=isr)
-        self.maximal_isr = frozenset(self.isr) | frozenset(isr)
+        self.maximal_isr = frozenset(self.isr) | frozenset(isr) if self._counts_maximal_isr else frozenset(isr)
         return self.pending
 
     def _fetched_broker_epoch(self, node_id: NodeId) -> int:

@@ -21,8 +21,11 @@ EARLIEST_PENDING_UPLOAD = -6
 READ_COMMITTED = 1
 
 
-def list_offset(partition: Partition, timestamp: int, *, isolation_level: int, from_client: bool) -> ListedOffset:
-    """The offset that `timestamp` (milliseconds, or one of the special values) asks for; a client sees only what is committed."""
+def list_offset(partition: Partition, timestamp: int, *, isolation_level: int, from_client: bool, may_lag: bool = False) -> ListedOffset:
+    """The offset that `timestamp` (milliseconds, or one of the special values) asks for; a client sees only what is committed.
+
+    `may_lag`: answer also while the high watermark lags behind what an earlier leader may have told (a rule is broken).
+    """
     leader = partition.require_leader()
     log = partition.log
     end_offset = log.log_end_offset
@@ -30,7 +33,7 @@ def list_offset(partition: Partition, timestamp: int, *, isolation_level: int, f
         end_offset = partition.high_watermark
         if isolation_level == READ_COMMITTED:
             end_offset = log.last_stable_offset(end_offset)
-    lagging = from_client and partition.high_watermark < leader.start_offset
+    lagging = from_client and partition.high_watermark < leader.start_offset and not may_lag
     match timestamp:
         case _ if timestamp == LATEST:
             if lagging:

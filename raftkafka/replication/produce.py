@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from raftkafka.base.disk import Buffer
 from raftkafka.base.errors import ApiError, CorruptRecord, ErrorCode
+from raftkafka.base.rules import Rule
 from raftkafka.protocol.produce_codec import ProducePartitionResult
 from raftkafka.replication.deadlines import Deadlines
 from raftkafka.replication.replicas import LEADER_HINT_ERRORS, Replicas
@@ -58,6 +59,7 @@ class ProduceService:
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
+        self._waits = replicas.applies(Rule.ACKS_ALL_WAITS)
         self.deadlines: Deadlines[PendingProduce] = Deadlines(granularity_ms=16)
 
     def produce(self, entries: Sequence[ProduceEntry], *, acks: int, timeout_ms: int, wall_ms: int, now_ms: int, done: ProduceDone) -> None:
@@ -82,7 +84,7 @@ class ProduceService:
             result.base_offset = appended.base_offset
             result.log_append_time_ms = appended.log_append_time_ms
             result.log_start_offset = appended.log_start_offset
-            if acks == ACKS_ALL and leader.partition.high_watermark <= appended.last_offset:
+            if acks == ACKS_ALL and self._waits and leader.partition.high_watermark <= appended.last_offset:
                 pending.waiters.append(AckWaiter(leader, appended.last_offset + 1, result, pending))
         if not pending.waiters:
             done(results)

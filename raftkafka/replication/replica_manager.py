@@ -16,6 +16,7 @@ import random
 from collections.abc import Sequence
 
 from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
+from raftkafka.base.rules import Rule
 from raftkafka.metadata.control_messages import AlterPartitionReply
 from raftkafka.metadata.image import MetadataDelta, MetadataImage
 from raftkafka.protocol.fetch_codec import FetchRequestData, FetchResponseData
@@ -50,7 +51,7 @@ class ReplicaManager:
     def __init__(self, *, node_id: NodeId, logs: Logs, settings: ReplicaSettings, topic_config: TopicConfig, rng: random.Random) -> None:
         self._logs = logs
         self._settings = settings
-        self._replicas = Replicas(node_id, rack_aware=settings.rack_aware_selector)
+        self._replicas = Replicas(node_id, rack_aware=settings.rack_aware_selector, disabled_rules=settings.disabled_rules)
         self._produce = ProduceService(self._replicas)
         self._fetches = FetchService(self._replicas, settings, rng, acknowledged=self._acknowledged)
         self._fetchers = FetcherPool(self._replicas, settings)
@@ -147,7 +148,8 @@ class ReplicaManager:
         """Answers ListOffsets; a client (`replica_id` below 0) sees only what is committed."""
         partition = self._replicas.find(key)
         partition.check_leader_epoch(current_leader_epoch)
-        return list_offset(partition, timestamp, isolation_level=isolation_level, from_client=replica_id < 0)
+        may_lag = not self._replicas.applies(Rule.LATEST_AFTER_CATCH_UP)
+        return list_offset(partition, timestamp, isolation_level=isolation_level, from_client=replica_id < 0, may_lag=may_lag)
 
     def offset_for_leader_epoch(self, key: PartitionKey, *, current_leader_epoch: int, epoch: int) -> tuple[int, int]:
         """The largest known epoch not above `epoch` and its end offset, (-1, -1) when `epoch` is above all (KIP-279, KIP-320)."""

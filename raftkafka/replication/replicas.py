@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NO_TOPIC_ID, NodeId, PartitionKey, TopicId
+from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.metadata.image import BrokerRegistration, MetadataImage
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.values import ReplicaOutput
+
+if TYPE_CHECKING:
+    from raftkafka.replication.leader import FollowerProgress
 
 
 class Replicas:
     """The hosted partitions by key. `touched` are those whose offsets or role changed since the last `settle`."""
 
-    __slots__ = ("broker_epoch", "by_key", "gone", "image", "node_id", "outputs", "rack_aware", "touched", "watched")
+    __slots__ = (
+        "_requires_active",
+        "_requires_broker_epoch",
+        "broker_epoch",
+        "by_key",
+        "checks_divergence",
+        "disabled_rules",
+        "gone",
+        "image",
+        "node_id",
+        "outputs",
+        "rack_aware",
+        "remembered",
+        "serves_uncommitted",
+        "touched",
+        "watched",
+    )
 
-    def __init__(self, node_id: NodeId, *, rack_aware: bool = False) -> None:
+    def __init__(self, node_id: NodeId, *, rack_aware: bool = False, disabled_rules: Rules = NO_RULES) -> None:
         self.node_id = node_id
+        self.disabled_rules = disabled_rules
+        self.checks_divergence = self.applies(Rule.CHECK_DIVERGENCE)
+        self.serves_uncommitted = not self.applies(Rule.SERVE_BELOW_HIGH_WATERMARK)
+        self._requires_active = self.applies(Rule.REFUSE_FENCED_IN_ISR)
+        self._requires_broker_epoch = self.applies(Rule.REQUIRE_BROKER_EPOCH)
+        self.remembered: dict[PartitionKey, dict[NodeId, FollowerProgress]] = {}
+        """What was known of the followers in an earlier term: kept only where the rule is broken that it must be forgotten."""
         self.rack_aware = rack_aware
         self.broker_epoch = -1
         self.image = MetadataImage(cluster_id="")
@@ -27,6 +55,10 @@ class Replicas:
         self.touched: dict[Partition, None] = {}
         self.watched: dict[PartitionKey, None] = {}
         self.outputs: list[ReplicaOutput] = []
+
+    def applies(self, rule: Rule) -> bool:
+        """Whether the rule is in force; asked when something is made, not for each request."""
+        return rule not in self.disabled_rules
 
     @property
     def brokers(self) -> Mapping[NodeId, BrokerRegistration]:
@@ -58,7 +90,9 @@ class Replicas:
     def may_join_isr(self, node_id: NodeId, fetched_broker_epoch: int) -> bool:
         """Whether a broker is unfenced, stays, and fetched as the incarnation that the metadata knows (KIP-841, KIP-903)."""
         broker = self.image.brokers.get(node_id)
-        return broker is not None and broker.is_active and fetched_broker_epoch in (broker.broker_epoch, -1)
+        if broker is None or not (broker.is_active or not self._requires_active):
+            return False
+        return fetched_broker_epoch in (broker.broker_epoch, -1) or not self._requires_broker_epoch
 
 
 LEADER_HINT_ERRORS = frozenset({ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH})

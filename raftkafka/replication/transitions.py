@@ -14,6 +14,7 @@ from collections.abc import Callable
 from raftkafka.base.errors import ApiError, DiskError
 from raftkafka.base.ids import NO_NODE, PartitionKey
 from raftkafka.base.observed import observed
+from raftkafka.base.rules import Rule
 from raftkafka.metadata.configs import ResourceType
 from raftkafka.metadata.image import MetadataDelta, MetadataImage, PartitionRegistration
 from raftkafka.replication.fetcher import FetcherPool
@@ -119,7 +120,8 @@ class Transitions:
             return
         self._fetchers.unassign(partition.key)
         log = partition.log
-        log.epochs.assign(registration.leader_epoch, log.log_end_offset)
+        if self._replicas.applies(Rule.RECORD_EPOCH_AT_ELECTION):
+            log.epochs.assign(registration.leader_epoch, log.log_end_offset)
         partition.leader_id = self._replicas.node_id
         partition.leader = Leader(partition, registration, self._replicas, lag_max_ms=self._lag_max_ms, now_ms=now_ms)
         if leader is not None:

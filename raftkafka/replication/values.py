@@ -12,6 +12,7 @@ import attrs
 from raftkafka.base.disk import Buffer
 from raftkafka.base.ids import NodeId, PartitionKey
 from raftkafka.base.observed import Observed
+from raftkafka.base.rules import NO_RULES, Rules
 from raftkafka.metadata.control_messages import AlterPartition
 from raftkafka.protocol.fetch_codec import FetchPartitionResult, FetchRequestData
 from raftkafka.protocol.produce_codec import ProducePartitionResult
@@ -38,6 +39,7 @@ class ReplicaSettings:
     client_fetch_max_bytes: int = 57_671_680  # fetch.max.bytes
     fetch_session_slots: int = 1_000  # max.incremental.fetch.session.cache.slots
     rack_aware_selector: bool = False  # replica.selector.class is the RackAwareReplicaSelector (KIP-392)
+    disabled_rules: Rules = NO_RULES  # rules broken on purpose; see `base.rules`
 
 
 @attrs.frozen(kw_only=True)

@@ -24,6 +24,7 @@ from raftkafka.base.disk import Disk, FileWrite, Persist
 from raftkafka.base.errors import ApiError, CorruptRecord, DiskError
 from raftkafka.base.ids import PartitionKey, TopicPartition, id_to_text, random_id
 from raftkafka.base.observed import Observed, observed
+from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.storage.checkpoints import (
     CLEAN_SHUTDOWN_FILE,
     HIGH_WATERMARK_FILE,
@@ -58,6 +59,8 @@ class LogManagerSettings:
     retention_check_interval_ms: int = 300_000
     checkpoint_interval_ms: int = 60_000
     """How often recovery points and log start offsets are written, beside each call of `checkpoint`."""
+    disabled_rules: Rules = NO_RULES
+    """Rules broken on purpose; see `base.rules`."""
 
 
 @attrs.define
@@ -124,7 +127,7 @@ class LogManager:
             for name in self._disk.list_dir(directory.path):
                 self._load_entry(directory, name)
         withdrawn = [directory.file(CLEAN_SHUTDOWN_FILE) for directory in self._directories if directory.clean]
-        if withdrawn:
+        if withdrawn and Rule.WITHDRAW_MARKER not in self._settings.disabled_rules:
             # An empty marker counts as none: replacing is atomic and stable, where a deletion might be undone by a power failure.
             self._persist([], writes=[FileWrite(path, b"") for path in withdrawn])
         else:
@@ -156,7 +159,15 @@ class LogManager:
         self._disk.replace_file(f"{path}/{PARTITION_METADATA_FILE}", encode_partition_metadata(key.topic_id))
         for offsets in (directory.recovery_points, directory.high_watermarks, directory.log_start_offsets):
             offsets.pop(TopicPartition(topic, key.partition), None)
-        log = PartitionLog(disk=self._disk, directory=path, topic=topic, partition=key.partition, topic_id=key.topic_id, config=config)
+        log = PartitionLog(
+            disk=self._disk,
+            directory=path,
+            topic=topic,
+            partition=key.partition,
+            topic_id=key.topic_id,
+            config=config,
+            disabled_rules=self._settings.disabled_rules,
+        )
         self._add(directory, log)
         return log
 
@@ -264,6 +275,8 @@ class LogManager:
         self._marker_epoch = None if any(log.offline_reason is not None for log in self._logs.values()) else broker_epoch
         for log in self._logs.values():
             log.offline_reason = log.offline_reason or STOPPING
+        if Rule.SYNC_BEFORE_MARKER in self._settings.disabled_rules:
+            syncs = []
         self._closing_token = self._persist(flushed, syncs=syncs)
 
     def _write_marker(self, broker_epoch: int) -> None:
@@ -326,6 +339,7 @@ class LogManager:
             recovery_point=directory.recovery_points.get(place, 0),
             clean=directory.clean,
             observe=self._outputs.append,
+            disabled_rules=self._settings.disabled_rules,
         )
         self._add(directory, log)
 

@@ -18,6 +18,7 @@ import attrs
 from raftkafka.base.disk import Buffer, Disk
 from raftkafka.base.errors import ApiError, CorruptRecord, DiskError, ErrorCode
 from raftkafka.base.ids import PartitionKey, TopicId
+from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.storage import producer_snapshots
 from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE, PARTITION_METADATA_FILE
 from raftkafka.storage.config import LONG_MAX, LogConfig, TimestampType
@@ -82,6 +83,7 @@ class PartitionLog:
         segments: Sequence[LogSegment] = (),
         log_start_offset: int = 0,
         recovery_point: int = 0,
+        disabled_rules: Rules = NO_RULES,
     ) -> None:
         self.directory = directory
         self.topic = topic
@@ -94,6 +96,9 @@ class PartitionLog:
         self.offline_reason: str | None = None
         self.on_flush_wanted: Callable[[PartitionLog], None] | None = None
         """Called when something is to be made stable soon: a segment was rolled, `flush.messages` or `flush.ms` applies."""
+        self._checks_sequences = Rule.CHECK_SEQUENCE not in disabled_rules
+        self._derives_producers = Rule.REPLICATE_PRODUCER_STATE not in disabled_rules
+        self._checks_fetched = Rule.CHECK_FETCHED_CRC not in disabled_rules
         self._disk = disk
         self._segments = SegmentList(segments or [LogSegment(disk, directory, log_start_offset)])
         self._log_start_offset = log_start_offset
@@ -154,7 +159,7 @@ class PartitionLog:
         marker: EndTransactionMarker | None = None
         if header.producer_id >= 0:
             if origin is AppendOrigin.CLIENT:
-                known = self.producers.check(header)
+                known = self.producers.check(header) if self._checks_sequences else None
                 if known is not None:
                     return self._duplicate(known, len(records))
             elif header.attributes & CONTROL_FLAG:
@@ -197,6 +202,7 @@ class PartitionLog:
             epoch=self.epochs.latest_epoch,
             room_bytes=segment_bytes - self._segments.active.size_bytes,
             segment_bytes=segment_bytes,
+            check_crc=self._checks_fetched,
         ):
             self._write_replicated(portion)
             size_bytes += len(portion.data)
@@ -405,6 +411,8 @@ class PartitionLog:
         With `rebuild_index_from`, the transaction index of the segments from this offset on (empty before) is derived as well.
         """
         self.producers.clear()
+        if not self._derives_producers:
+            return
         start_offset = producer_snapshots.load_newest(
             self._disk, self.directory, self.producers, self._log_start_offset, self._log_end_offset
         )
@@ -464,7 +472,7 @@ class PartitionLog:
         for (position, header), extent in zip(portion.found, extents, strict=True):
             if header.partition_leader_epoch != self.epochs.latest_epoch and header.partition_leader_epoch != NO_EPOCH:
                 self.epochs.assign(header.partition_leader_epoch, header.base_offset)
-            if header.producer_id >= 0:
+            if header.producer_id >= 0 and self._derives_producers:
                 marker = read_end_transaction_marker(portion.data, position) if header.attributes & CONTROL_FLAG else None
                 self._note_producer(header, extent, marker)
 

@@ -22,6 +22,7 @@ from raftkafka.base.disk import Disk
 from raftkafka.base.errors import ApiError, CorruptRecord, DiskError
 from raftkafka.base.ids import TopicId
 from raftkafka.base.observed import Observed, observed
+from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.storage import producer_snapshots
 from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE
 from raftkafka.storage.config import LogConfig
@@ -57,6 +58,7 @@ def open_log(
     recovery_point: int,
     clean: bool,
     observe: Callable[[Observed], None],
+    disabled_rules: Rules = NO_RULES,
 ) -> PartitionLog:
     """Opens the log in a directory. One that is damaged comes back offline, with the reason."""
     segments = [LogSegment(disk, directory, base_offset) for base_offset in _find_segments(disk, directory)]
@@ -68,6 +70,7 @@ def open_log(
             clean = _load_clean(segments) and (disk.exists(f"{directory}/{LEADER_EPOCH_FILE}") or _is_empty(segments))
         if not clean and segments:
             scanned = _Recovery(disk, directory, segments, recovery_point, observe, config)
+            scanned.checks_crc = Rule.SCAN_AFTER_CRASH not in disabled_rules
             scanned.run()
     except (CorruptRecord, DiskError) as error:
         problem = str(error)
@@ -81,6 +84,7 @@ def open_log(
         segments=segments,
         log_start_offset=start_offset,
         recovery_point=recovery_point,
+        disabled_rules=disabled_rules,
     )
     if problem is None:
         problem = _load_derived(disk, log, segments, scanned, start_offset)
@@ -157,6 +161,7 @@ class _Recovery:
         config: LogConfig,
     ) -> None:
         self.epochs: list[tuple[int, int]] = []
+        self.checks_crc = True
         self._directory = directory
         self._segments = segments
         self._recovery_point = recovery_point
@@ -224,7 +229,7 @@ class _Recovery:
             chunk = memoryview(segment.read_bytes(found.end, min(wanted, size - found.end)))
             inside = 0
             while inside < len(chunk):
-                problem, whole = _examine(chunk, inside, next_offset, epoch, remaining=size - found.end - inside)
+                problem, whole = _examine(chunk, inside, next_offset, epoch, remaining=size - found.end - inside, crc=self.checks_crc)
                 if problem is not None:
                     found.problem = problem
                     found.base_offset_damaged = _neighbours_contradict(segment.base_offset, found.extents, chunk[inside:])
@@ -243,7 +248,7 @@ class _Recovery:
         return found
 
 
-def _examine(chunk: memoryview, inside: int, next_offset: int, epoch: int, *, remaining: int) -> tuple[str | None, int]:
+def _examine(chunk: memoryview, inside: int, next_offset: int, epoch: int, *, remaining: int, crc: bool) -> tuple[str | None, int]:
     """What is wrong with the bytes at `inside`, if anything is; and how many bytes must be there to tell more, or the batch's size."""
     if remaining < HEADER_SIZE:
         return f"{remaining} bytes are less than a batch header", 0
@@ -260,7 +265,7 @@ def _examine(chunk: memoryview, inside: int, next_offset: int, epoch: int, *, re
         return f"offset {header.base_offset} follows {next_offset - 1}", 0
     if header.size_bytes > len(chunk) - inside:
         return None, header.size_bytes
-    if not crc_matches(chunk, header, inside):
+    if crc and not crc_matches(chunk, header, inside):
         return f"wrong checksum of the batch at offset {header.base_offset}", 0
     if header.partition_leader_epoch < epoch:
         return f"epoch {header.partition_leader_epoch} follows epoch {epoch} at offset {header.base_offset}", 0

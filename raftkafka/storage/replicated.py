@@ -23,7 +23,9 @@ class Portion(NamedTuple):
     found: list[tuple[int, BatchHeader]]
 
 
-def portions(view: memoryview, *, next_offset: int, epoch: int, room_bytes: int, segment_bytes: int) -> Iterator[Portion]:
+def portions(
+    view: memoryview, *, next_offset: int, epoch: int, room_bytes: int, segment_bytes: int, check_crc: bool = True
+) -> Iterator[Portion]:
     """The whole batches of a fetched buffer; a partial last one is left out.
 
     The first portion takes at most `room_bytes`, the others `segment_bytes` (but one batch in any case). Raises `CorruptRecord` for a batch
@@ -34,7 +36,9 @@ def portions(view: memoryview, *, next_offset: int, epoch: int, room_bytes: int,
     problem: CorruptRecord | None = None
     try:
         for position, header in batches(view):
-            _check(view, position, header, next_offset, epoch)
+            _check(header, next_offset, epoch)
+            if check_crc and not crc_matches(view, header, position):
+                raise CorruptRecord(f"wrong checksum of the batch at offset {header.base_offset}")
             if found and position + header.size_bytes - start > room_bytes:
                 yield Portion(view[start:position], found)
                 found, start, room_bytes = [], position, segment_bytes
@@ -49,10 +53,8 @@ def portions(view: memoryview, *, next_offset: int, epoch: int, room_bytes: int,
         raise problem
 
 
-def _check(view: memoryview, position: int, header: BatchHeader, next_offset: int, epoch: int) -> None:
+def _check(header: BatchHeader, next_offset: int, epoch: int) -> None:
     if header.base_offset < next_offset:
         raise CorruptRecord(f"a batch at offset {header.base_offset} follows one that ends before {next_offset}")
     if header.partition_leader_epoch < epoch:
         raise CorruptRecord(f"a batch of epoch {header.partition_leader_epoch} follows epoch {epoch} at offset {header.base_offset}")
-    if not crc_matches(view, header, position):
-        raise CorruptRecord(f"wrong checksum of the batch at offset {header.base_offset}")

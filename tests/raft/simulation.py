@@ -18,6 +18,7 @@ import xxhash
 
 from raftkafka.base.disk import Persist
 from raftkafka.base.ids import NodeId
+from raftkafka.base.rules import Rule
 from raftkafka.raft.codec import decode_message, encode_message
 from raftkafka.raft.config import RaftConfig
 from raftkafka.raft.driver import RaftDriver
@@ -25,7 +26,6 @@ from raftkafka.raft.effects import Committed, DriverEffect, SendMessage, Snapsho
 from raftkafka.raft.messages import Entry, EntryKind
 from raftkafka.raft.node import NotLeader
 from raftkafka.raft.roles import Leader
-from raftkafka.raft.rules import Rule
 from raftkafka.raft.state import RaftState
 from raftkafka.simulation.disk import SimDisk
 from tests.raft.invariants import Invariants, Violation, require

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from raftkafka.simulation.cluster import SimCluster
 from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.faults import FaultPlan, draw_plan
 from raftkafka.simulation.profiles import Profile
+from raftkafka.simulation.watch import Watcher
 from raftkafka.simulation.workload.clients import Clients
 from raftkafka.simulation.workload.standin import History
 from raftkafka.simulation.world import Violation, World, WorldSettings
@@ -50,14 +52,17 @@ def run_seed(
     sink: Callable[[str], None] | None = None,
     detailed: bool = False,
     observers: tuple[Callable[[World], None], ...] = (),
+    watch: Callable[[World], Watcher] | None = None,
 ) -> Result:
     """Runs one world to its end.
 
     `plan` replaces the one that the seed draws; the nodes follow their rules without `broken_rules`; `sink` gets each line of the trace as
-    it happens; `observers` are called after every event and may raise `Violation`.
+    it happens; `observers` are called after every event and may raise `Violation`; `watch` makes the watcher of the world.
     """
     run = Run(seed, profile=profile or Profile(), plan=plan, broken_rules=broken_rules, sink=sink, detailed=detailed)
     run.world.checks.extend(observers)
+    if watch is not None:
+        run.world.trace.watcher = watch(run.world)
     return run.run()
 
 
@@ -126,11 +131,24 @@ class Run:
         """Faults happen."""
         self.world.start_us = self.world.heap.now_us
         self.plan.schedule(self.world)
+        self._record_faults()
         self.world.run_for(self.profile.duration_ms)
+
+    def _record_faults(self) -> None:
+        """The history says when each fault begins and ends, so that a reader of it can see what a client suffered from."""
+        heap, start_us = self.world.heap, self.world.start_us
+        for fault in self.plan.faults:
+            nodes = [node for node in (fault.node, fault.peer) if node]
+            for phase, at_ms in (("begin", fault.at_ms), ("end", fault.at_ms + fault.duration_ms)):
+                record = partial(
+                    self.clients.recording.nemesis, fault.kind.value, {"fault": fault.kind.value, "nodes": nodes, "phase": phase}
+                )
+                heap.at(start_us + at_ms * US_PER_MS, record)
 
     def _heal(self) -> None:
         """Faults end; every partition must take new batches, and what the clients have begun must end."""
         self.world.heal()
+        self.clients.recording.nemesis("heal", {"fault": "heal", "nodes": list(self.world.machines), "phase": "begin"})
         healed_us = self.world.heap.now_us
         clients = self.clients
         self._wait(lambda: clients.acknowledged_since(healed_us), "not every partition acknowledged a batch after all had healed")

@@ -1,0 +1,305 @@
+"""Makes a failing run smaller: fewer faults first, then shorter, earlier and smaller ones, then a smaller cluster and a shorter run.
+
+    faults: delta debugging ── durations ── times ── amounts ── settings of the profile ──┐
+       ▲                                                                                  │ until nothing gets smaller
+       └──────────────────────────────────────────────────────────────────────────────────┘
+
+Invariants
+- What is kept breaks the same invariant with the same seed as what was given.
+- The outcome depends on the seed, the profile, the plan and the budget alone, not on how many runs an evaluation does side by side:
+  candidates have an order, and the first of them that fails is taken.
+
+Source: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input" (2002): `ddmin`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
+
+import attrs
+
+from raftkafka.simulation.faults import Fault, FaultPlan
+from raftkafka.simulation.profiles import Profile
+from raftkafka.simulation.run import Result, run_seed
+from raftkafka.simulation.settings_paths import setting, with_settings
+
+SMALLEST_SETTINGS = {
+    "duration_ms": 500,
+    "node_count": 1,
+    "workload.topics": 1,
+    "workload.partitions": 1,
+    "workload.replication_factor": 1,
+    "workload.producers": 1,
+    "workload.consumers": 0,
+    "workload.groups": 0,
+    "workload.members": 1,
+    "workload.max_records_per_batch": 1,
+    "workload.max_in_flight": 1,
+}
+"""The settings of a profile that shrinking may lower, in this order, and how far. A profile without one of them is left alone."""
+
+ROUND_MS = (1_000, 100, 10)
+
+
+@attrs.frozen
+class Case:
+    """What is made smaller."""
+
+    profile: Profile
+    plan: FaultPlan
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """What a run broke first; `before` and `after` are the two states, where the invariant has them."""
+
+    invariant: str
+    text: str
+    before: str = ""
+    after: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Budget:
+    """How long to search."""
+
+    max_tries: int = 400
+
+
+@attrs.frozen(kw_only=True)
+class Shrunk:
+    """The smallest case found. `tries` counts the runs that a search with one run at a time does."""
+
+    plan: FaultPlan
+    profile: Profile
+    violation: Failure
+    tries: int
+
+
+class NothingFails(Exception):
+    """The run that was to be made smaller breaks nothing."""
+
+
+class RunSeed(Protocol):
+    """`run.run_seed`, or a stand-in."""
+
+    def __call__(self, seed: int, *, profile: Profile, plan: FaultPlan, broken_rules: tuple[enum.Enum, ...]) -> Result: ...
+
+
+class Evaluate(Protocol):
+    """Runs cases, `width` of them side by side, and says which failure each ended in."""
+
+    @property
+    def width(self) -> int: ...
+
+    def __call__(self, cases: Sequence[Case]) -> Sequence[Failure | None]: ...
+
+
+Progress = Callable[[int, Case], None]
+"""Told the number of tries and the smallest case, whenever a case gets smaller."""
+
+
+def shrink(
+    seed: int,
+    profile: Profile,
+    plan: FaultPlan,
+    broken_rules: tuple[enum.Enum, ...] = (),
+    *,
+    run: RunSeed = run_seed,
+    budget: Budget | None = None,
+    evaluate: Evaluate | None = None,
+    progress: Progress = lambda tries, case: None,
+) -> Shrunk:
+    """The smallest case that breaks what this one breaks, as far as the budget goes; raises `NothingFails`.
+
+    `evaluate` replaces one run at a time in this process.
+    """
+    search = _Search(
+        evaluate=evaluate or OneByOne(seed, broken_rules, run=run),
+        max_tries=(budget or Budget()).max_tries,
+        progress=progress,
+        case=Case(profile, plan),
+    )
+    search.run()
+    return Shrunk(plan=search.case.plan, profile=search.case.profile, violation=search.failure, tries=search.tries)
+
+
+def failure_of(seed: int, case: Case, broken_rules: tuple[enum.Enum, ...], *, run: RunSeed = run_seed) -> Failure | None:
+    """Runs a case and tells what it broke first."""
+    try:
+        result = run(seed, profile=case.profile, plan=case.plan, broken_rules=broken_rules)
+    except Exception as error:  # A bug in the workload or the simulator is a finding, too, and as such it may be made smaller.
+        return Failure(invariant=f"no exception: {type(error).__name__}", text=str(error))
+    return first_failure(result)
+
+
+def first_failure(result: Result) -> Failure | None:
+    """The first violation of a run."""
+    for violation in result.violations:
+        return Failure(invariant=violation.invariant, text=violation.text, before=violation.before, after=violation.after)
+    return None
+
+
+class OneByOne:
+    """Evaluates in this process."""
+
+    width = 1
+
+    def __init__(self, seed: int, broken_rules: tuple[enum.Enum, ...], *, run: RunSeed = run_seed) -> None:
+        self._seed = seed
+        self._broken_rules = broken_rules
+        self._run = run
+
+    def __call__(self, cases: Sequence[Case]) -> Sequence[Failure | None]:
+        return [failure_of(self._seed, case, self._broken_rules, run=self._run) for case in cases]
+
+
+class _Search:
+    """The smallest failing case so far, and the way down from it."""
+
+    def __init__(self, *, evaluate: Evaluate, max_tries: int, progress: Progress, case: Case) -> None:
+        self.case = case
+        self.tries = 0
+        self._evaluate = evaluate
+        self._max_tries = max_tries
+        self._progress = progress
+        self._known_good: dict[str, None] = {}
+        (failure,) = evaluate([case])
+        self.tries += 1
+        if failure is None:
+            raise NothingFails("this run breaks no invariant")
+        self.failure = failure
+
+    def run(self) -> None:
+        """All steps, again and again until none of them finds anything."""
+        self._try_first(shorter_runs(self.case))
+        before: Case | None = None
+        while before != self.case and self.tries < self._max_tries:
+            before = self.case
+            self._remove_faults()
+            for step in (shorter_faults, earlier_faults, smaller_amounts, smaller_settings, rounder_times):
+                while self._try_first(step(self.case)):
+                    pass
+
+    def _remove_faults(self) -> None:
+        """`ddmin` over the faults of the plan; it begins with none at all."""
+        if self._try_first(iter([attrs.evolve(self.case, plan=FaultPlan())])):
+            return
+        parts = 2
+        while len(faults := self.case.plan.faults) > 1:
+            parts = min(parts, len(faults))
+            chunks = [faults[len(faults) * index // parts : len(faults) * (index + 1) // parts] for index in range(parts)]
+            if self._try_first(self._with_faults(iter(chunks))):
+                parts = 2
+            elif parts > 2 and self._try_first(self._with_faults(_complements(chunks))):
+                parts = max(parts - 1, 2)
+            elif parts == len(faults) or self.tries >= self._max_tries:
+                return
+            else:
+                parts *= 2
+
+    def _with_faults(self, choices: Iterable[tuple[Fault, ...]]) -> Iterator[Case]:
+        return (attrs.evolve(self.case, plan=FaultPlan(faults)) for faults in choices)
+
+    def _try_first(self, candidates: Iterator[Case]) -> bool:
+        """Goes on with the first candidate that fails in the same way; false when there is none, or the budget is spent."""
+        unknown = (each for each in candidates if str(each) not in self._known_good)
+        while batch := list(islice(unknown, max(0, min(self._evaluate.width, self._max_tries - self.tries)))):
+            for case, failure in zip(batch, self._evaluate(batch), strict=True):
+                self.tries += 1
+                if failure is not None and failure.invariant == self.failure.invariant:
+                    self.case, self.failure = case, failure
+                    self._progress(self.tries, case)
+                    return True
+                self._known_good[str(case)] = None
+        return False
+
+
+def _complements(chunks: list[tuple[Fault, ...]]) -> Iterator[tuple[Fault, ...]]:
+    for left_out in range(len(chunks)):
+        yield tuple(fault for index, chunk in enumerate(chunks) if index != left_out for fault in chunk)
+
+
+# The steps: each gives smaller cases, the most ambitious first
+
+
+def shorter_runs(case: Case) -> Iterator[Case]:
+    """Ends the faults and the load earlier, which makes every later try cheaper."""
+    for duration_ms in _lower(case.profile.duration_ms, SMALLEST_SETTINGS["duration_ms"]):
+        faults = tuple(fault for fault in case.plan.faults if fault.at_ms < duration_ms)
+        yield Case(attrs.evolve(case.profile, duration_ms=duration_ms), FaultPlan(faults))
+
+
+def shorter_faults(case: Case) -> Iterator[Case]:
+    """Each fault, from the first on, ends earlier."""
+    for index, fault in enumerate(case.plan.faults):
+        for duration_ms in _lower(fault.duration_ms, 0):
+            yield _with_fault(case, index, attrs.evolve(fault, duration_ms=duration_ms))
+
+
+def earlier_faults(case: Case) -> Iterator[Case]:
+    """Each fault, and with it all later ones, begins earlier."""
+    faults = case.plan.faults
+    for index, fault in enumerate(faults):
+        previous_ms = faults[index - 1].at_ms if index else 0
+        for gap_ms in _lower(fault.at_ms - previous_ms, 0):
+            sooner_ms = fault.at_ms - previous_ms - gap_ms
+            moved = tuple(attrs.evolve(each, at_ms=each.at_ms - sooner_ms) for each in faults[index:])
+            yield attrs.evolve(case, plan=FaultPlan(faults[:index] + moved))
+
+
+def smaller_amounts(case: Case) -> Iterator[Case]:
+    """Each fault's delay, jump or share gets smaller."""
+    for index, fault in enumerate(case.plan.faults):
+        sign = -1 if fault.amount < 0 else 1
+        for amount in _lower(abs(fault.amount), 1):
+            yield _with_fault(case, index, attrs.evolve(fault, amount=sign * amount))
+
+
+def smaller_settings(case: Case) -> Iterator[Case]:
+    """A smaller cluster, fewer clients, a shorter run."""
+    for path, smallest in SMALLEST_SETTINGS.items():
+        value = setting(case.profile, path)
+        for lower in _lower(value, smallest) if isinstance(value, int) else ():
+            profile = with_settings(case.profile, {path: lower})
+            yield Case(profile, _plan_that_fits(case.plan, profile))
+
+
+def rounder_times(case: Case) -> Iterator[Case]:
+    """Numbers that are easy to read."""
+    for index, fault in enumerate(case.plan.faults):
+        for unit in ROUND_MS:
+            at_ms, duration_ms = _round_down(fault.at_ms, unit), _round_down(fault.duration_ms, unit)
+            if (at_ms, duration_ms) != (fault.at_ms, fault.duration_ms):
+                yield _with_fault(case, index, attrs.evolve(fault, at_ms=at_ms, duration_ms=duration_ms))
+
+
+def _plan_that_fits(plan: FaultPlan, profile: Profile) -> FaultPlan:
+    """The faults that happen during the run, to machines that it has."""
+    names = {f"n{node_id}" for node_id in range(1, profile.node_count + 1)}
+    return FaultPlan(tuple(fault for fault in plan.faults if fault.at_ms < profile.duration_ms and names.issuperset(machines_of(fault))))
+
+
+def machines_of(fault: Fault) -> tuple[str, ...]:
+    """The machines that a fault names."""
+    return tuple(name for name in (fault.node, fault.peer) if name)
+
+
+def _with_fault(case: Case, index: int, fault: Fault) -> Case:
+    faults = case.plan.faults
+    changed = (*faults[:index], fault, *faults[index + 1 :])
+    return attrs.evolve(case, plan=FaultPlan(tuple(sorted(changed, key=lambda each: each.at_ms))))
+
+
+def _lower(value: int, smallest: int) -> Iterator[int]:
+    """Some values from `smallest` up to, and without, `value`: the boldest step first. All steps of shrinking go down, so they end."""
+    span = value - smallest
+    choices = (smallest, smallest + span // 8, smallest + span // 4, smallest + span // 2, value - span // 8, value - 1)
+    yield from sorted({each for each in choices if smallest <= each < value})
+
+
+def _round_down(value: int, unit: int) -> int:
+    return value // unit * unit

@@ -1,4 +1,5 @@
-# The door of the project; README.md shows it at work. Variables: NODES PORT NAME NODE A B ONE_WAY SEED COUNT PYTHON.
+# The door of the project; README.md shows it at work.
+# Variables: NODES PORT NAME NODE A B ONE_WAY SEED COUNT PROFILE BREAK PLAN HTML PYTHON.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -72,12 +73,22 @@ heal: $(VENV)/.runtime ## undo every cut
 
 # --- simulation -------------------------------------------------------------------------------------------------------------
 
-.PHONY: sim sim-many
-sim: $(VENV)/.runtime ## one simulated cluster with its trace: SEED=7
-	@$(RUN) sim --seed $(SEED) --trace
+# What the simulator's targets share: a profile (or `all` where many seeds run), and rules to run without.
+SIM_CHOICE = $(if $(PROFILE),--profile $(PROFILE)) $(if $(BREAK),--break $(BREAK))
+SIM_SEED = $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 
-sim-many: $(VENV)/.runtime ## many seeds, stopping at the first failure: COUNT=500
-	@$(RUN) sim --seed $(SEED) --count $(COUNT)
+.PHONY: sim sim-many sim-shrink soak
+sim: $(VENV)/.runtime ## one simulated cluster with its trace: SEED=7 PROFILE=name BREAK=rule,rule PLAN=file
+	@$(RUN) sim $(SIM_SEED) $(SIM_CHOICE) $(if $(PLAN),--plan $(PLAN)) --trace
+
+sim-many: $(VENV)/.runtime ## many seeds on all cores, stopping at the first failure: COUNT=500 PROFILE=all BREAK=rule
+	@$(RUN) sim-many $(SIM_SEED) $(SIM_CHOICE) --count $(COUNT)
+
+sim-shrink: $(VENV)/.runtime ## a smaller run with the same failure: SEED=7 PROFILE=name BREAK=rule
+	@$(RUN) sim-shrink $(SIM_SEED) $(SIM_CHOICE) $(if $(PLAN),--plan $(PLAN))
+
+soak: $(VENV)/.runtime ## many seeds over all profiles, with a table: COUNT=2000 (FRESH=1: from a seed that chance chooses)
+	@$(RUN) sim-many $(SIM_SEED) --profile all --count $(if $(filter command line environment,$(origin COUNT)),$(COUNT),2000) $(if $(FRESH),--fresh) --keep-going
 
 # --- checks -----------------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from raftkafka.cli.cluster_commands import cluster_group
+from raftkafka.cli.rules import rules
+from raftkafka.cli.sim_commands import sim, sim_many, sim_shrink
 from raftkafka.cli.storage_commands import storage_group
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -34,17 +36,6 @@ def broker(arguments: tuple[str, ...]) -> None:
     from raftkafka.cli.broker import run_broker_command
 
     sys.exit(run_broker_command(arguments))
-
-
-@commands.command("sim")
-@click.option("--seed", type=int, default=1, show_default=True, help="The (first) seed; it decides everything.")
-@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="How many seeds, stopping at the first failure.")
-@click.option("--trace", is_flag=True, help="Print what happens.")
-def sim(seed: int, count: int, trace: bool) -> None:
-    """Simulate a cluster in virtual time. Exit code 1 when an invariant is broken."""
-    from raftkafka.cli.simulate import simulate_seeds
-
-    sys.exit(simulate_seeds(first_seed=seed, count=count, trace=trace))
 
 
 @commands.command("bench")
@@ -103,5 +94,9 @@ def config_check(path: str, overrides: tuple[str, ...]) -> None:
     click.echo(f"{path}: node {config.node_id}, {'+'.join(config.process_roles)}: good.")
 
 
+commands.add_command(sim)
+commands.add_command(sim_many)
+commands.add_command(sim_shrink)
 commands.add_command(cluster_group)
+commands.add_command(rules)
 commands.add_command(storage_group)

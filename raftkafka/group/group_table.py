@@ -41,7 +41,8 @@ class GroupTable:
         """The machine of a group that exists."""
         machine = self.machines.get(group_id)
         if machine is None and group_id in self.state.groups:
-            machine = ClassicGroup(group_id, self.state.groups[group_id] or GroupMetadata())
+            fences = self.settings.applies(Rule.FENCE_STATIC_MEMBERS)
+            machine = ClassicGroup(group_id, self.state.groups[group_id] or GroupMetadata(), fences_static_members=fences)
             self.machines[group_id] = machine
         return machine
 

@@ -41,6 +41,10 @@ METADATA_DIRECTORY = "__cluster_metadata-0"
 CORRELATION_ID_BYTES = 6
 """So many of a process's random bytes are where its correlation ids begin; they fit into 63 bits for longer than it will run."""
 RACK_AWARE_SELECTOR = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+READ_FOLLOWER_LINGER_MS, UNREAD_FOLLOWER_LINGER_MS = 5, 100
+"""How long a high watermark waits for data that takes it to a follower: who sends consumers there (KIP-392) wants it soon. Otherwise the
+follower needs it at an election alone, where a lagging one costs a round trip; a message of its own after each batch would cost more than
+the batch does."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -259,6 +263,7 @@ def _replicas(config: BrokerConfig, logs: LogManager, topic_configs: TopicConfig
         settings = topic_configs.settings(image.configs, topic)
         return TopicReplicationConfig(min_insync_replicas=settings.min_insync_replicas, log=settings.log)
 
+    rack_aware = config.replica_selector_class == RACK_AWARE_SELECTOR
     return ReplicaManager(
         node_id=config.node_id,
         logs=logs,
@@ -273,7 +278,8 @@ def _replicas(config: BrokerConfig, logs: LogManager, topic_configs: TopicConfig
             high_watermark_checkpoint_interval_ms=config.replica_high_watermark_checkpoint_interval_ms,
             client_fetch_max_bytes=config.fetch_max_bytes,
             fetch_session_slots=config.max_incremental_fetch_session_cache_slots,
-            rack_aware_selector=config.replica_selector_class == RACK_AWARE_SELECTOR,
+            high_watermark_linger_ms=READ_FOLLOWER_LINGER_MS if rack_aware else UNREAD_FOLLOWER_LINGER_MS,
+            rack_aware_selector=rack_aware,
             disabled_rules=config.disabled_rules,
         ),
         topic_config=topic_config,

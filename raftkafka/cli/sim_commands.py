@@ -24,14 +24,15 @@ processes_option = click.option("--jobs", "processes", type=click.IntRange(min=1
 @profile_option
 @break_option
 @plan_option
-@click.option("--trace", is_flag=True, help="Print what happens.")
-def sim(seed: int | None, profile_name: str | None, broken: str, plan_file: str | None, trace: bool) -> None:
+@click.option("--trace", is_flag=True, help="Print what happens, a line for each thing worth knowing.")
+@click.option("--verbose", is_flag=True, help="Print everything: fetches, heartbeats, what followers append.")
+def sim(seed: int | None, profile_name: str | None, broken: str, plan_file: str | None, trace: bool, verbose: bool) -> None:
     """Simulate a cluster in virtual time: the same seed gives the same run, always."""
     from raftkafka.cli.sim_input import run_input
     from raftkafka.cli.simulate import simulate
 
     given = run_input(seed=seed, profile_name=profile_name, broken=broken, plan_file=plan_file)
-    sys.exit(simulate(given, trace=trace, plan_file=plan_file))
+    sys.exit(simulate(given, trace=trace or verbose, verbose=verbose, plan_file=plan_file))
 
 
 @click.command("sim-many", epilog=EXIT_CODES)

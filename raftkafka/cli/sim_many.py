@@ -12,7 +12,7 @@ import attrs
 from raftkafka.base.rules import Rule
 from raftkafka.cli.sim_input import RunInput, repeat_command
 from raftkafka.cli.sim_jobs import Job, Report, Workers
-from raftkafka.cli.simulate import tell_failure
+from raftkafka.cli.simulate import simulate
 from raftkafka.simulation.profiles import Profile
 
 QUIET_INTERVAL_S = 10.0
@@ -70,7 +70,7 @@ def _tell(what: ManySeeds, report: Report, *, briefly: bool) -> None:
         first_line = (report.failure.text.splitlines() or [""])[0]
         print(f"seed {report.job.seed}, profile {name}: {report.failure.invariant}: {first_line}\n    {command}")
     else:
-        tell_failure(RunInput(seed=report.job.seed, profile_name=name, profile=profile, broken_rules=what.broken_rules))
+        simulate(RunInput(seed=report.job.seed, profile_name=name, profile=profile, broken_rules=what.broken_rules))
 
 
 class Tally:

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import attrs
+
 from raftkafka.base.rules import Rule
 from raftkafka.cli.sim_input import RunInput
 from raftkafka.cli.sim_jobs import Workers
-from raftkafka.simulation.run import run_seed
+from raftkafka.cli.simulate import failure_text, print_last_lines, run
 from raftkafka.simulation.shrink import Budget, Case, Failure, NothingFails, shrink
 
 SHOWN_LINES = 40
@@ -19,7 +21,7 @@ def shrink_seed(given: RunInput, *, max_tries: int, processes: int, output: Path
     """Shrinks a failing run and prints what is left; 2 when it does not fail."""
     plan = given.plan
     if plan is None:
-        plan = run_seed(given.seed, profile=given.profile, broken_rules=given.broken_rules).plan
+        plan = run(given).plan
     print(f"seed {given.seed}, profile {given.profile_name}: {len(plan.faults)} faults, {given.profile.duration_ms / 1000:g} s")
     with Workers(processes) as workers:
         try:
@@ -37,9 +39,8 @@ def shrink_seed(given: RunInput, *, max_tries: int, processes: int, output: Path
             return 2
     script = str(given.script(shrunk.plan, shrunk.profile))
     print(f"after {shrunk.tries} tries: {len(shrunk.plan.faults)} faults, {shrunk.profile.duration_ms / 1000:g} s\n")
-    result = run_seed(given.seed, profile=shrunk.profile, plan=shrunk.plan, broken_rules=given.broken_rules)
-    print("\n".join(list(result.last_lines)[-SHOWN_LINES:]))
-    print(f"\nBROKEN: {shrunk.violation.invariant}\n  {shrunk.violation.text}\n")
+    print_last_lines(attrs.evolve(given, profile=shrunk.profile, plan=shrunk.plan), SHOWN_LINES)
+    print(f"\n{failure_text(shrunk.violation)}\n")
     print(script)
     path = output or Path(f"seed-{given.seed}.plan")
     path.write_text(f"# {shrunk.violation.invariant}: {shrunk.violation.text.splitlines()[0]}\n{script}", encoding="utf-8")

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections import deque
+from collections.abc import Callable
 
 from raftkafka.cli.sim_input import RunInput
+from raftkafka.cli.sim_trace import keep_trace, print_trace, shown
+from raftkafka.simulation.narrator import TraceLine
 from raftkafka.simulation.run import Result, run_seed
-from raftkafka.simulation.world import Violation
+from raftkafka.simulation.shrink import Failure
+from raftkafka.simulation.watch import Watcher
+from raftkafka.simulation.world import World
 
 SHOWN_BEFORE_FAILURE = 60
 """How many lines of the trace are shown before a violation, when the whole was not asked for."""
 
 
-def simulate(given: RunInput, *, trace: bool = False, plan_file: str | None = None) -> int:
+def simulate(given: RunInput, *, trace: bool = False, verbose: bool = False, plan_file: str | None = None) -> int:
     """Runs it; 0 when all was well, 1 when an invariant was broken."""
     try:
-        result = run_seed(
-            given.seed,
-            profile=given.profile,
-            plan=given.plan,
-            broken_rules=given.broken_rules,
-            sink=print if trace else None,
-        )
+        result = run(given, print_trace(verbose=verbose) if trace else None)
     except Exception:  # A bug in the simulator is a finding like a broken invariant: it must be told with its seed.
         traceback.print_exc()
         print(f"seed {given.seed}: the run itself failed.\nRepeat it with: {given.command(plan_file=plan_file)}", file=sys.stderr)
         return 1
     if result.violations:
         if not trace:
-            print("\n".join(list(result.last_lines)[-SHOWN_BEFORE_FAILURE:]))
+            print_last_lines(given, SHOWN_BEFORE_FAILURE)
         _tell_violations(given, result, plan_file)
         return 1
     print(
@@ -39,21 +39,31 @@ def simulate(given: RunInput, *, trace: bool = False, plan_file: str | None = No
     return 0
 
 
-def tell_failure(given: RunInput) -> None:
-    """Runs a seed that failed once more, to show what led to it."""
-    simulate(given)
+def run(given: RunInput, watch: Callable[[World], Watcher] | None = None) -> Result:
+    """What came of it."""
+    return run_seed(given.seed, profile=given.profile, plan=given.plan, broken_rules=given.broken_rules, watch=watch)
+
+
+def print_last_lines(given: RunInput, count: int) -> None:
+    """Runs it once more, to show what led to its end."""
+    lines: deque[TraceLine] = deque(maxlen=count)
+    run(given, keep_trace(lines))
+    in_colour = sys.stdout.isatty()
+    print("\n".join(shown(line, in_colour=in_colour) for line in lines))
+
+
+def failure_text(failure: Failure) -> str:
+    """What was broken, and the two states."""
+    lines = [f"BROKEN: {failure.invariant}", *(f"  {line}" for line in failure.text.splitlines())]
+    if failure.before or failure.after:
+        lines += [f"  before: {failure.before}", f"  after:  {failure.after}"]
+    return "\n".join(lines)
 
 
 def _tell_violations(given: RunInput, result: Result, plan_file: str | None) -> None:
-    print(f"\nplan of seed {given.seed}, profile {given.profile_name}:")
-    print("\n".join(f"  {line}" for line in str(result.plan).splitlines()) or "  nothing was done to the cluster")
-    for violation in result.violations:
-        print(f"\n{_text_of(violation)}")
+    plan = "\n".join(f"  {fault}" for fault in result.plan.faults) or "  nothing was done to the cluster"
+    rules = "".join(f", without {rule.value}" for rule in given.broken_rules)
+    print(f"\nseed {given.seed}, profile {given.profile_name}{rules}; the plan:\n{plan}")
+    for each in result.violations:
+        print(f"\n{failure_text(Failure(invariant=each.invariant, text=each.text, before=each.before, after=each.after))}")
     print(f"\nRepeat it with: {given.command(plan_file=plan_file)}")
-
-
-def _text_of(violation: Violation) -> str:
-    lines = [f"BROKEN: {violation.invariant}", *(f"  {line}" for line in violation.text.splitlines())]
-    if violation.before or violation.after:
-        lines += [f"  before: {violation.before}", f"  after:  {violation.after}"]
-    return "\n".join(lines)

@@ -14,13 +14,13 @@ Source: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Inpu
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
 import attrs
 
+from raftkafka.base.rules import Rule
 from raftkafka.simulation.faults import Fault, FaultPlan
 from raftkafka.simulation.profiles import Profile
 from raftkafka.simulation.run import Result, run_seed
@@ -86,7 +86,7 @@ class NothingFails(Exception):
 class RunSeed(Protocol):
     """`run.run_seed`, or a stand-in."""
 
-    def __call__(self, seed: int, *, profile: Profile, plan: FaultPlan, broken_rules: tuple[enum.Enum, ...]) -> Result: ...
+    def __call__(self, seed: int, *, profile: Profile, plan: FaultPlan, broken_rules: tuple[Rule, ...]) -> Result: ...
 
 
 class Evaluate(Protocol):
@@ -106,7 +106,7 @@ def shrink(
     seed: int,
     profile: Profile,
     plan: FaultPlan,
-    broken_rules: tuple[enum.Enum, ...] = (),
+    broken_rules: tuple[Rule, ...] = (),
     *,
     run: RunSeed = run_seed,
     budget: Budget | None = None,
@@ -127,7 +127,7 @@ def shrink(
     return Shrunk(plan=search.case.plan, profile=search.case.profile, violation=search.failure, tries=search.tries)
 
 
-def failure_of(seed: int, case: Case, broken_rules: tuple[enum.Enum, ...], *, run: RunSeed = run_seed) -> Failure | None:
+def failure_of(seed: int, case: Case, broken_rules: tuple[Rule, ...], *, run: RunSeed = run_seed) -> Failure | None:
     """Runs a case and tells what it broke first."""
     try:
         result = run(seed, profile=case.profile, plan=case.plan, broken_rules=broken_rules)
@@ -148,7 +148,7 @@ class OneByOne:
 
     width = 1
 
-    def __init__(self, seed: int, broken_rules: tuple[enum.Enum, ...], *, run: RunSeed = run_seed) -> None:
+    def __init__(self, seed: int, broken_rules: tuple[Rule, ...], *, run: RunSeed = run_seed) -> None:
         self._seed = seed
         self._broken_rules = broken_rules
         self._run = run

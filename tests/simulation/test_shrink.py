@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Sequence
 
 import attrs
 import pytest
 
+from raftkafka.base.rules import Rule
 from raftkafka.simulation.faults import Fault, FaultKind, FaultPlan
 from raftkafka.simulation.profiles import Profile
 from raftkafka.simulation.run import Result
@@ -34,7 +34,7 @@ def plan_of(*faults: Fault) -> FaultPlan:
 
 
 def shrink_with(breaks: Breaks, plan: FaultPlan, *, max_tries: int = 5_000, width: int = 1, profile: Profile | None = None) -> Shrunk:
-    def run(seed: int, *, profile: Profile, plan: FaultPlan, broken_rules: tuple[enum.Enum, ...]) -> Result:
+    def run(seed: int, *, profile: Profile, plan: FaultPlan, broken_rules: tuple[Rule, ...]) -> Result:
         invariant = breaks(profile, plan)
         findings = (Violation(f"with {len(plan.faults)} faults", invariant=invariant),) if invariant is not None else ()
         return _result(seed, profile, plan, findings)

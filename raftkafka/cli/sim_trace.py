@@ -1,0 +1,53 @@
+"""How the trace of a run is shown: in colours on a terminal, plain in a file or a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable
+
+import click
+
+from raftkafka.simulation.narrator import Narrator, TraceLine
+from raftkafka.simulation.phrases import What
+from raftkafka.simulation.world import World
+
+COLOURS = {
+    What.FAULT: "bright_red",
+    What.VIOLATION: "bright_red",
+    What.MACHINE: "red",
+    What.ELECTION: "yellow",
+    What.LEADER: "bright_yellow",
+    What.ISR: "magenta",
+    What.HIGH_WATERMARK: "green",
+    What.LOG: "bright_magenta",
+    What.BROKER: "cyan",
+    What.TOPIC: "cyan",
+    What.GROUP: "blue",
+    What.RAFT: "bright_black",
+    What.CONTROL: "bright_black",
+    What.MESSAGE: "bright_black",
+}
+BOLD = (What.FAULT, What.VIOLATION)
+
+HEADING = f"       {'time':>5}  {'who':<7} {'what':<9} {'where':<20} "
+
+
+def print_trace(*, verbose: bool) -> Callable[[World], Narrator]:
+    """Watches a world and prints each line as it happens."""
+    click.echo(HEADING.rstrip())
+    in_colour = sys.stdout.isatty()
+    return lambda world: Narrator(world, lambda line: print(shown(line, in_colour=in_colour)), verbose=verbose)
+
+
+def keep_trace(lines: deque[TraceLine], *, verbose: bool = False) -> Callable[[World], Narrator]:
+    """Watches a world and keeps the last lines."""
+    return lambda world: Narrator(world, lines.append, verbose=verbose)
+
+
+def shown(line: TraceLine, *, in_colour: bool) -> str:
+    """A line as it is printed."""
+    colour = COLOURS.get(line.what)
+    if not in_colour or colour is None:
+        return str(line)
+    return click.style(str(line), fg=colour, bold=line.what in BOLD)

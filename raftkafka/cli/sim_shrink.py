@@ -11,10 +11,8 @@ import attrs
 from raftkafka.base.rules import Rule
 from raftkafka.cli.sim_input import RunInput
 from raftkafka.cli.sim_jobs import Workers
-from raftkafka.cli.simulate import failure_text, print_last_lines, run
+from raftkafka.cli.simulate import failure_text, print_end_of_trace, run
 from raftkafka.simulation.shrink import Budget, Case, Failure, NothingFails, shrink
-
-SHOWN_LINES = 40
 
 
 def shrink_seed(given: RunInput, *, max_tries: int, processes: int, output: Path | None) -> int:
@@ -39,7 +37,7 @@ def shrink_seed(given: RunInput, *, max_tries: int, processes: int, output: Path
             return 2
     script = str(given.script(shrunk.plan, shrunk.profile))
     print(f"after {shrunk.tries} tries: {len(shrunk.plan.faults)} faults, {shrunk.profile.duration_ms / 1000:g} s\n")
-    print_last_lines(attrs.evolve(given, profile=shrunk.profile, plan=shrunk.plan), SHOWN_LINES)
+    print_end_of_trace(attrs.evolve(given, profile=shrunk.profile, plan=shrunk.plan))
     print(f"\n{failure_text(shrunk.violation)}\n")
     print(script)
     path = output or Path(f"seed-{given.seed}.plan")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable
 
 import click
@@ -38,11 +37,6 @@ def print_trace(*, verbose: bool) -> Callable[[World], Narrator]:
     click.echo(HEADING.rstrip())
     in_colour = sys.stdout.isatty()
     return lambda world: Narrator(world, lambda line: print(shown(line, in_colour=in_colour)), verbose=verbose)
-
-
-def keep_trace(lines: deque[TraceLine], *, verbose: bool = False) -> Callable[[World], Narrator]:
-    """Watches a world and keeps the last lines."""
-    return lambda world: Narrator(world, lines.append, verbose=verbose)
 
 
 def shown(line: TraceLine, *, in_colour: bool) -> str:

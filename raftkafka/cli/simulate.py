@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections import deque
 from collections.abc import Callable
 
 from raftkafka.cli.sim_input import RunInput
-from raftkafka.cli.sim_trace import keep_trace, print_trace, shown
-from raftkafka.simulation.narrator import TraceLine
+from raftkafka.cli.sim_trace import print_trace, shown
+from raftkafka.simulation.events import US_PER_SECOND
+from raftkafka.simulation.narrator import Narrator, TraceLine
+from raftkafka.simulation.phrases import What
 from raftkafka.simulation.run import Result, run_seed
 from raftkafka.simulation.shrink import Failure
 from raftkafka.simulation.watch import Watcher
 from raftkafka.simulation.world import World
 
-SHOWN_BEFORE_FAILURE = 60
+SHOWN_LINES = 60
 """How many lines of the trace are shown before a violation, when the whole was not asked for."""
+TELLING = (What.FAULT, What.MACHINE, What.ELECTION, What.LEADER, What.ISR, What.LOG, What.BROKER, What.VIOLATION)
+"""Lines that explain a failure even when it comes a while later."""
 
 
 def simulate(given: RunInput, *, trace: bool = False, verbose: bool = False, plan_file: str | None = None) -> int:
@@ -29,7 +32,7 @@ def simulate(given: RunInput, *, trace: bool = False, verbose: bool = False, pla
         return 1
     if result.violations:
         if not trace:
-            print_last_lines(given, SHOWN_BEFORE_FAILURE)
+            print_end_of_trace(given)
         _tell_violations(given, result, plan_file)
         return 1
     print(
@@ -44,12 +47,14 @@ def run(given: RunInput, watch: Callable[[World], Watcher] | None = None) -> Res
     return run_seed(given.seed, profile=given.profile, plan=given.plan, broken_rules=given.broken_rules, watch=watch)
 
 
-def print_last_lines(given: RunInput, count: int) -> None:
-    """Runs it once more, to show what led to its end."""
-    lines: deque[TraceLine] = deque(maxlen=count)
-    run(given, keep_trace(lines))
+def print_end_of_trace(given: RunInput) -> None:
+    """Runs it once more, to show what led to its end: the last lines, and before them those that tell how the cluster changed."""
+    lines: list[TraceLine] = []
+    run(given, lambda world: Narrator(world, lines.append))
+    recent = len(lines) - SHOWN_LINES // 2
+    telling = [line for index, line in enumerate(lines) if index >= recent or (line.what in TELLING and line.at_us > US_PER_SECOND // 10)]
     in_colour = sys.stdout.isatty()
-    print("\n".join(shown(line, in_colour=in_colour) for line in lines))
+    print("\n".join(shown(line, in_colour=in_colour) for line in telling[-SHOWN_LINES:]))
 
 
 def failure_text(failure: Failure) -> str:

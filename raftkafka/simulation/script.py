@@ -44,7 +44,7 @@ class Script:
         if self.broken_rules:
             lines.append(f"break {', '.join(self.broken_rules)}")
         lines.extend(f"set {path} {value}" for path, value in self.settings.items())
-        return "\n".join([*lines, str(self.plan)]).rstrip() + "\n"
+        return "\n".join([*lines, *map(str, self.plan.faults)]) + "\n"
 
 
 def parse_script(text: str) -> Script:

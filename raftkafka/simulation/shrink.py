@@ -42,6 +42,8 @@ SMALLEST_SETTINGS = {
 """The settings of a profile that shrinking may lower, in this order, and how far. A profile without one of them is left alone."""
 
 ROUND_MS = (1_000, 100, 10)
+SHARES = (0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 7 / 8)
+"""Of the way down from a number to the smallest that it can be, what is left; finer steps are not worth their runs."""
 
 
 @attrs.frozen
@@ -180,8 +182,12 @@ class _Search:
         while before != self.case and self.tries < self._max_tries:
             before = self.case
             self._remove_faults()
-            for step in (shorter_faults, earlier_faults, smaller_amounts, smaller_settings, rounder_times):
-                while self._try_first(step(self.case)):
+            for step in (shorter_fault, earlier_fault, smaller_amount, rounder_times):
+                for index in range(len(self.case.plan.faults)):
+                    while index < len(self.case.plan.faults) and self._try_first(step(self.case, index)):
+                        pass
+            for path in SMALLEST_SETTINGS:
+                while self._try_first(smaller_setting(self.case, path)):
                     pass
 
     def _remove_faults(self) -> None:
@@ -233,48 +239,51 @@ def shorter_runs(case: Case) -> Iterator[Case]:
         yield Case(attrs.evolve(case.profile, duration_ms=duration_ms), FaultPlan(faults))
 
 
-def shorter_faults(case: Case) -> Iterator[Case]:
-    """Each fault, from the first on, ends earlier."""
-    for index, fault in enumerate(case.plan.faults):
-        for duration_ms in _lower(fault.duration_ms, 0):
-            yield _with_fault(case, index, attrs.evolve(fault, duration_ms=duration_ms))
+def shorter_fault(case: Case, index: int) -> Iterator[Case]:
+    """A fault ends earlier."""
+    fault = case.plan.faults[index]
+    for duration_ms in _lower(fault.duration_ms, 0):
+        yield _with_fault(case, index, attrs.evolve(fault, duration_ms=duration_ms))
 
 
-def earlier_faults(case: Case) -> Iterator[Case]:
-    """Each fault, and with it all later ones, begins earlier."""
+def earlier_fault(case: Case, index: int) -> Iterator[Case]:
+    """A fault, and with it all later ones, begins earlier."""
     faults = case.plan.faults
-    for index, fault in enumerate(faults):
-        previous_ms = faults[index - 1].at_ms if index else 0
-        for gap_ms in _lower(fault.at_ms - previous_ms, 0):
-            sooner_ms = fault.at_ms - previous_ms - gap_ms
-            moved = tuple(attrs.evolve(each, at_ms=each.at_ms - sooner_ms) for each in faults[index:])
-            yield attrs.evolve(case, plan=FaultPlan(faults[:index] + moved))
+    previous_ms = faults[index - 1].at_ms if index else 0
+    gap_ms = faults[index].at_ms - previous_ms
+    for smaller_gap_ms in _lower(gap_ms, 0):
+        sooner_ms = gap_ms - smaller_gap_ms
+        moved = tuple(attrs.evolve(each, at_ms=each.at_ms - sooner_ms) for each in faults[index:])
+        yield attrs.evolve(case, plan=FaultPlan(faults[:index] + moved))
 
 
-def smaller_amounts(case: Case) -> Iterator[Case]:
-    """Each fault's delay, jump or share gets smaller."""
-    for index, fault in enumerate(case.plan.faults):
-        sign = -1 if fault.amount < 0 else 1
-        for amount in _lower(abs(fault.amount), 1):
-            yield _with_fault(case, index, attrs.evolve(fault, amount=sign * amount))
+def smaller_amount(case: Case, index: int) -> Iterator[Case]:
+    """A fault's delay, jump or share gets smaller."""
+    fault = case.plan.faults[index]
+    sign = -1 if fault.amount < 0 else 1
+    for amount in _lower(abs(fault.amount), 1):
+        yield _with_fault(case, index, attrs.evolve(fault, amount=sign * amount))
 
 
-def smaller_settings(case: Case) -> Iterator[Case]:
-    """A smaller cluster, fewer clients, a shorter run."""
-    for path, smallest in SMALLEST_SETTINGS.items():
-        value = setting(case.profile, path)
-        for lower in _lower(value, smallest) if isinstance(value, int) else ():
-            profile = with_settings(case.profile, {path: lower})
-            yield Case(profile, _plan_that_fits(case.plan, profile))
-
-
-def rounder_times(case: Case) -> Iterator[Case]:
+def rounder_times(case: Case, index: int) -> Iterator[Case]:
     """Numbers that are easy to read."""
-    for index, fault in enumerate(case.plan.faults):
-        for unit in ROUND_MS:
-            at_ms, duration_ms = _round_down(fault.at_ms, unit), _round_down(fault.duration_ms, unit)
-            if (at_ms, duration_ms) != (fault.at_ms, fault.duration_ms):
-                yield _with_fault(case, index, attrs.evolve(fault, at_ms=at_ms, duration_ms=duration_ms))
+    fault = case.plan.faults[index]
+    for unit in ROUND_MS:
+        at_ms, duration_ms = _round_down(fault.at_ms, unit), _round_down(fault.duration_ms, unit)
+        for changed in ((at_ms, duration_ms), (at_ms, fault.duration_ms), (fault.at_ms, duration_ms)):
+            if changed != (fault.at_ms, fault.duration_ms):
+                yield _with_fault(case, index, attrs.evolve(fault, at_ms=changed[0], duration_ms=changed[1]))
+
+
+def smaller_setting(case: Case, path: str) -> Iterator[Case]:
+    """A smaller cluster, fewer clients, a shorter run."""
+    value = setting(case.profile, path)
+    if not isinstance(value, int):
+        return
+    rounder = [_round_down(value, unit) for unit in ROUND_MS if path.endswith("_ms") and value % unit and value > unit]
+    for lower in [*_lower(value, SMALLEST_SETTINGS[path]), *rounder]:
+        profile = with_settings(case.profile, {path: lower})
+        yield Case(profile, _plan_that_fits(case.plan, profile))
 
 
 def _plan_that_fits(plan: FaultPlan, profile: Profile) -> FaultPlan:
@@ -297,8 +306,10 @@ def _with_fault(case: Case, index: int, fault: Fault) -> Case:
 def _lower(value: int, smallest: int) -> Iterator[int]:
     """Some values from `smallest` up to, and without, `value`: the boldest step first. All steps of shrinking go down, so they end."""
     span = value - smallest
-    choices = (smallest, smallest + span // 8, smallest + span // 4, smallest + span // 2, value - span // 8, value - 1)
-    yield from sorted({each for each in choices if smallest <= each < value})
+    if span <= len(SHARES):
+        yield from range(smallest, value)
+    else:
+        yield from (smallest + int(span * share) for share in SHARES)
 
 
 def _round_down(value: int, unit: int) -> int:

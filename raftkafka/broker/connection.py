@@ -32,11 +32,13 @@ class ResponseSlot:
 class Connection:
     """One inbound connection. The shell reads `out` on `Flush` and clears it; `handle` belongs to the shell."""
 
-    __slots__ = ("client_software", "closed", "handle", "listener", "out", "peer", "slots", "touched")
+    __slots__ = ("client_host", "client_software", "closed", "handle", "listener", "out", "peer", "slots", "touched")
 
     def __init__(self, *, listener: str, peer: str, handle: object = None) -> None:
         self.listener = listener
         self.peer = peer
+        self.client_host = f"/{peer.rpartition(':')[0]}"
+        """As Kafka's tools show it: `/127.0.0.1`."""
         self.handle = handle
         self.out: list[Buffer] = []
         self.slots: deque[ResponseSlot] = deque()

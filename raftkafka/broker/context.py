@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import attrs
+from typing import NamedTuple
 
 from raftkafka.broker.connection import Connection
 
 
-@attrs.frozen(kw_only=True)
-class RequestContext:
+class RequestContext(NamedTuple):
     """One request: who sent it, in which version, when. `client_host` is as Kafka's tools show it, `/127.0.0.1`."""
 
     api_key: int

@@ -47,7 +47,7 @@ class Router:
     def handle(self, connection: Connection, frame: memoryview, now_ms: int, wall_ms: int) -> None:
         """One request; raises `DecodeError` when the connection must be closed."""
         header, offset = read_request_header(frame)
-        key, version = header.api_key, header.api_version
+        key, version, correlation_id, client_id = header
         if key not in SERVED:
             raise DecodeError(f"API key {key} is not served here")
         if not APIS[key].supports(version):
@@ -58,9 +58,9 @@ class Router:
         context = RequestContext(
             api_key=key,
             api_version=version,
-            correlation_id=header.correlation_id,
-            client_id=header.client_id,
-            client_host=f"/{connection.peer.rpartition(':')[0]}",
+            correlation_id=correlation_id,
+            client_id=client_id,
+            client_host=connection.client_host,
             listener=connection.listener,
             now_ms=now_ms,
             wall_ms=wall_ms,

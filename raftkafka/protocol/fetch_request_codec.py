@@ -15,6 +15,7 @@ from raftkafka.base.errors import DecodeError
 from raftkafka.base.ids import ZERO_ID
 from raftkafka.protocol.framing import finish_frame, start_request
 from raftkafka.protocol.hot_path import (
+    by_topic,
     read_count,
     read_nullable_string,
     read_string,
@@ -37,6 +38,9 @@ UNKNOWN_HIGH_WATERMARK = 2**63 - 1
 _INT32 = struct.Struct(">i")
 _INT64 = struct.Struct(">q")
 _REPLICA = struct.Struct(">iq")
+_REPLICA_TAG = struct.Struct(">BBiqB")
+_HIGH_WATERMARK_TAG = struct.Struct(">BBq")
+_HIGH_WATERMARK_TAGS = struct.Struct(">BBBq")
 _LIMITS = struct.Struct(">iiib")
 _SESSION = struct.Struct(">ii")
 _PARTITION_V4 = struct.Struct(">iqi")
@@ -83,7 +87,7 @@ def decode_fetch_request(body: memoryview, offset: int, version: int) -> FetchRe
     """The request that begins at `offset` and must end with the buffer."""
     try:
         request, end = _read_request(body, offset, version)
-    except (struct.error, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise DecodeError(f"FetchRequest v{version}: {error}") from None
     if end != len(body):
         raise DecodeError(f"{len(body) - end} bytes after the end of a Fetch request v{version}")
@@ -159,6 +163,11 @@ def _read_partition(body: memoryview, offset: int, version: int, topic: str | No
 
 
 def _read_partition_tags(body: memoryview, offset: int, version: int, wanted: FetchPartition) -> int:
+    if version >= 18 and offset + _HIGH_WATERMARK_TAGS.size <= len(body):  # what a follower usually says
+        count, tag, size, high_watermark = _HIGH_WATERMARK_TAGS.unpack_from(body, offset)
+        if count == 1 and tag == 1 and size == 8:
+            wanted.high_watermark = high_watermark
+            return offset + _HIGH_WATERMARK_TAGS.size
     fields, offset = read_tags(body, offset)
     for tag, start, end in fields:
         if tag == 0 and version >= 17:
@@ -205,10 +214,10 @@ def encode_fetch_request(version: int, correlation_id: int, client_id: str | Non
     out += _LIMITS.pack(request.max_wait_ms, request.min_bytes, request.max_bytes, request.isolation_level)
     if version >= 7:
         out += _SESSION.pack(request.session_id, request.session_epoch)
-    topics = [(topic, list(group)) for topic, group in groupby(request.partitions, _topic_of)]
+    topics = by_topic(request.partitions)
     write_count(out, len(topics), flexible)
-    for (topic, topic_id), partitions in topics:
-        write_topic(out, topic, topic_id, flexible=flexible, by_id=version >= FIRST_TOPIC_ID_VERSION)
+    for partitions in topics:
+        write_topic(out, partitions[0].topic, partitions[0].topic_id, flexible=flexible, by_id=version >= FIRST_TOPIC_ID_VERSION)
         write_count(out, len(partitions), flexible)
         for partition in partitions:
             _write_partition(out, partition, version)
@@ -223,39 +232,35 @@ def encode_fetch_request(version: int, correlation_id: int, client_id: str | Non
     return finish_frame(out)
 
 
-def _topic_of(partition: FetchPartition) -> tuple[str | None, bytes | None]:
-    return partition.topic, partition.topic_id
-
-
 def _write_partition(out: bytearray, wanted: FetchPartition, version: int) -> None:
-    start = (wanted.partition,) if version < 9 else (wanted.partition, wanted.current_leader_epoch)
+    partition, leader_epoch, fetch_offset = wanted.partition, wanted.current_leader_epoch, wanted.fetch_offset
+    log_start_offset, max_bytes = wanted.log_start_offset, wanted.partition_max_bytes
     if version >= 12:
-        out += _PARTITION_V12.pack(
-            *start, wanted.fetch_offset, wanted.last_fetched_epoch, wanted.log_start_offset, wanted.partition_max_bytes
-        )
+        out += _PARTITION_V12.pack(partition, leader_epoch, fetch_offset, wanted.last_fetched_epoch, log_start_offset, max_bytes)
         _write_partition_tags(out, wanted, version)
+    elif version >= 9:
+        out += _PARTITION_V9.pack(partition, leader_epoch, fetch_offset, log_start_offset, max_bytes)
     elif version >= 5:
-        form = _PARTITION_V9 if version >= 9 else _PARTITION_V5
-        out += form.pack(*start, wanted.fetch_offset, wanted.log_start_offset, wanted.partition_max_bytes)
+        out += _PARTITION_V5.pack(partition, fetch_offset, log_start_offset, max_bytes)
     else:
-        out += _PARTITION_V4.pack(*start, wanted.fetch_offset, wanted.partition_max_bytes)
+        out += _PARTITION_V4.pack(partition, fetch_offset, max_bytes)
 
 
 def _write_partition_tags(out: bytearray, wanted: FetchPartition, version: int) -> None:
-    tagged = b""
-    count = 0
-    if version >= 17 and wanted.replica_directory_id != ZERO_ID:
-        tagged = b"\x00\x10" + wanted.replica_directory_id
-        count = 1
-    if version >= 18 and wanted.high_watermark != UNKNOWN_HIGH_WATERMARK:
-        tagged += b"\x01\x08" + _INT64.pack(wanted.high_watermark)
-        count += 1
-    out.append(count)
-    out += tagged
+    says_directory = version >= 17 and wanted.replica_directory_id != ZERO_ID
+    says_high_watermark = version >= 18 and wanted.high_watermark != UNKNOWN_HIGH_WATERMARK
+    out.append(says_directory + says_high_watermark)
+    if says_directory:
+        out += b"\x00\x10" + wanted.replica_directory_id
+    if says_high_watermark:
+        out += _HIGH_WATERMARK_TAG.pack(1, 8, wanted.high_watermark)
 
 
 def _write_forgotten(out: bytearray, forgotten: Sequence[tuple[str | None, bytes | None, int]], version: int) -> None:
     flexible = version >= FIRST_FLEXIBLE_VERSION
+    if not forgotten:
+        write_count(out, 0, flexible)
+        return
     topics = [(topic, [partition for _, _, partition in group]) for topic, group in groupby(forgotten, lambda entry: entry[:2])]
     write_count(out, len(topics), flexible)
     for (topic, topic_id), partitions in topics:
@@ -267,17 +272,14 @@ def _write_forgotten(out: bytearray, forgotten: Sequence[tuple[str | None, bytes
 
 
 def _write_request_tags(out: bytearray, request: FetchRequestData, version: int) -> None:
-    tagged = bytearray()
-    count = 0
+    says_cluster = request.cluster_id is not None
+    says_replica = version >= 15 and (request.replica_id != -1 or request.replica_epoch != -1)
+    out.append(says_cluster + says_replica)
     if request.cluster_id is not None:
         value = bytearray()
         write_string(value, request.cluster_id, True)
-        tagged.append(0)
-        write_unsigned_varint(tagged, len(value))
-        tagged += value
-        count = 1
-    if version >= 15 and (request.replica_id, request.replica_epoch) != (-1, -1):
-        tagged += b"\x01\x0d" + _REPLICA.pack(request.replica_id, request.replica_epoch) + b"\x00"
-        count += 1
-    out.append(count)
-    out += tagged
+        out.append(0)
+        write_unsigned_varint(out, len(value))
+        out += value
+    if says_replica:
+        out += _REPLICA_TAG.pack(1, _REPLICA_TAG.size - 2, request.replica_id, request.replica_epoch, 0)

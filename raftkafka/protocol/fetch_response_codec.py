@@ -6,8 +6,7 @@ Neighbouring results of one topic share a topic entry; results keep their order.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 import attrs
 
@@ -17,6 +16,7 @@ from raftkafka.protocol.fetch_request_codec import FETCH_KEY, FIRST_FLEXIBLE_VER
 from raftkafka.protocol.framing import start_response
 from raftkafka.protocol.hot_path import (
     NodeEndpoint,
+    by_topic,
     leader_section,
     read_count,
     read_leader,
@@ -80,7 +80,7 @@ class FetchResponseData:
 def encode_fetch_response(
     version: int,
     correlation_id: int,
-    results: Iterable[FetchPartitionResult],
+    results: Sequence[FetchPartitionResult],
     *,
     error_code: int = 0,
     session_id: int = 0,
@@ -92,10 +92,10 @@ def encode_fetch_response(
     head = start_response(FETCH_KEY, version, correlation_id)
     buffers: list[Buffer] = [head]
     head += _RESPONSE_START.pack(throttle_time_ms, error_code, session_id) if version >= 7 else _INT32.pack(throttle_time_ms)
-    topics = [(topic, list(group)) for topic, group in groupby(results, _topic_of)]
+    topics = by_topic(results)
     write_count(head, len(topics), flexible)
-    for (topic, topic_id), of_topic in topics:
-        write_topic(head, topic, topic_id, flexible=flexible, by_id=version >= FIRST_TOPIC_ID_VERSION)
+    for of_topic in topics:
+        write_topic(head, of_topic[0].topic, of_topic[0].topic_id, flexible=flexible, by_id=version >= FIRST_TOPIC_ID_VERSION)
         write_count(head, len(of_topic), flexible)
         for result in of_topic:
             head = _write_result(head, result, version, buffers)
@@ -105,19 +105,18 @@ def encode_fetch_response(
         write_node_endpoints(head, node_endpoints)
     elif flexible:
         head.append(0)
-    _INT32.pack_into(buffers[0], 0, sum(map(len, buffers)) - 4)
+    _INT32.pack_into(buffers[0], 0, (len(head) if len(buffers) == 1 else sum(map(len, buffers))) - 4)
     return buffers
-
-
-def _topic_of(result: FetchPartitionResult) -> tuple[str | None, bytes | None]:
-    return result.topic, result.topic_id
 
 
 def _write_result(head: bytearray, result: FetchPartitionResult, version: int, buffers: list[Buffer]) -> bytearray:
     """Appends a result; returns the head that what follows goes into, which is a new one where records were put between."""
     flexible = version >= FIRST_FLEXIBLE_VERSION
-    start = (result.partition, result.error_code, result.high_watermark, result.last_stable_offset)
-    head += _RESULT_V5.pack(*start, result.log_start_offset) if version >= 5 else _RESULT_V4.pack(*start)
+    partition, error_code, high_watermark = result.partition, result.error_code, result.high_watermark
+    if version >= 5:
+        head += _RESULT_V5.pack(partition, error_code, high_watermark, result.last_stable_offset, result.log_start_offset)
+    else:
+        head += _RESULT_V4.pack(partition, error_code, high_watermark, result.last_stable_offset)
     aborted = result.aborted_transactions
     write_count(head, -1 if aborted is None else len(aborted), flexible)
     for producer_id, first_offset in aborted or ():
@@ -154,7 +153,7 @@ def decode_fetch_response(frame: memoryview, offset: int, version: int) -> Fetch
     """The response whose body begins at `offset` and must end with the buffer; records are views into it."""
     try:
         response, end = _read_response(frame, offset, version)
-    except (struct.error, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise DecodeError(f"FetchResponse v{version}: {error}") from None
     if end != len(frame):
         raise DecodeError(f"{len(frame) - end} bytes after the end of a Fetch response v{version}")
@@ -181,7 +180,9 @@ def _read_response(frame: memoryview, offset: int, version: int) -> tuple[FetchR
             response.partitions.append(result)
         if flexible:
             offset = skip_tags(frame, offset)
-    if flexible:
+    if flexible and not frame[offset]:
+        offset += 1
+    elif flexible:
         fields, offset = read_tags(frame, offset)
         for tag, start, end in fields:
             if tag == 0 and version >= 16:
@@ -192,18 +193,28 @@ def _read_response(frame: memoryview, offset: int, version: int) -> tuple[FetchR
 
 def _read_result(frame: memoryview, offset: int, version: int, result: FetchPartitionResult) -> int:
     flexible = version >= FIRST_FLEXIBLE_VERSION
-    form = _RESULT_V5 if version >= 5 else _RESULT_V4
-    result.partition, result.error_code, result.high_watermark, result.last_stable_offset, *rest = form.unpack_from(frame, offset)
-    if rest:
-        result.log_start_offset = rest[0]
-    result.aborted_transactions, offset = _read_aborted(frame, offset + form.size, flexible)
+    if version >= 5:
+        (
+            result.partition,
+            result.error_code,
+            result.high_watermark,
+            result.last_stable_offset,
+            result.log_start_offset,
+        ) = _RESULT_V5.unpack_from(frame, offset)
+        offset += _RESULT_V5.size
+    else:
+        result.partition, result.error_code, result.high_watermark, result.last_stable_offset = _RESULT_V4.unpack_from(frame, offset)
+        offset += _RESULT_V4.size
+    result.aborted_transactions, offset = _read_aborted(frame, offset, flexible)
     if version >= 11:
         (result.preferred_read_replica,) = _INT32.unpack_from(frame, offset)
         offset += 4
     records, offset = read_records(frame, offset, flexible)
     if records:
         result.records, result.records_size = (records,), len(records)
-    if flexible:
+    if flexible and not frame[offset]:
+        offset += 1
+    elif flexible:
         fields, offset = read_tags(frame, offset)
         for tag, start, end in fields:
             if tag == 0:
@@ -216,6 +227,8 @@ def _read_result(frame: memoryview, offset: int, version: int, result: FetchPart
 
 
 def _read_aborted(frame: memoryview, offset: int, flexible: bool) -> tuple[list[tuple[int, int]] | None, int]:
+    if flexible and not frame[offset]:
+        return None, offset + 1
     count, offset = read_nullable_count(frame, offset, flexible, min_element_bytes=_ABORTED.size)
     if count < 0:
         return None, offset

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from typing import Any, TypeVar
-
-import attrs
+from typing import Any, NamedTuple, TypeVar
 
 from raftkafka.base.disk import Buffer
 from raftkafka.base.errors import DecodeError
@@ -34,8 +32,7 @@ _INT32 = struct.Struct(">i")
 _CLIENT_ID = string_codec(compact=False, nullable=True)
 
 
-@attrs.frozen
-class RequestHeader:
+class RequestHeader(NamedTuple):
     """Who asks what, in which version; the answer carries `correlation_id`."""
 
     api_key: int
@@ -74,12 +71,19 @@ def _unknown_header(frame: memoryview, api_key: int, api_version: int, correlati
 
 
 def _read_client_id(frame: memoryview) -> tuple[str | None, int]:
-    values: list[Any] = []
-    offset = _CLIENT_ID.read(frame, _HEADER_START.size, values)
-    return values[0], offset
+    """It follows the start of the header, in every version of it."""
+    (length,) = _INT16.unpack_from(frame, _HEADER_START.size)
+    offset = _HEADER_START.size + _INT16.size
+    if 0 <= length <= len(frame) - offset:
+        return str(frame[offset : offset + length], "utf-8"), offset + length
+    if length == -1:
+        return None, offset
+    raise DecodeError(f"a client id of length {length}: negative, or longer than the request")
 
 
 def _skip_tags(frame: memoryview, offset: int) -> int:
+    if offset < len(frame) and not frame[offset]:
+        return offset + 1
     count, offset = read_unsigned_varint(frame, offset)
     for _ in range(count):
         _, offset = read_unsigned_varint(frame, offset)

@@ -1,9 +1,15 @@
-"""What the hand-made codecs of Produce and Fetch share: plain functions over a buffer, in place of the closures of the compiled ones."""
+"""What the hand-made codecs of Produce and Fetch share: plain functions over a buffer, in place of the closures of the compiled ones.
+
+They are written for the usual case, a length or a count of one byte. A buffer that ends too early raises `IndexError` or `struct.error`,
+which the codecs turn into `DecodeError`.
+"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import groupby
+from typing import Protocol, TypeVar
 
 import attrs
 
@@ -33,6 +39,23 @@ class NodeEndpoint:
     rack: str | None = None
 
 
+class OfTopic(Protocol):
+    """Something in a message that belongs to a topic, by name or by id."""
+
+    topic: str | None
+    topic_id: bytes | None
+
+
+Entry = TypeVar("Entry", bound=OfTopic)
+
+
+def by_topic(entries: Sequence[Entry]) -> Sequence[Sequence[Entry]]:
+    """The entries in their order, neighbours of one topic together."""
+    if len(entries) == 1:
+        return (entries,)
+    return [list(group) for _, group in groupby(entries, lambda entry: (entry.topic, entry.topic_id))]
+
+
 def read_string(buffer: memoryview, offset: int, flexible: bool) -> tuple[str, int]:
     """A string that is not null."""
     text, offset = read_nullable_string(buffer, offset, flexible)
@@ -43,7 +66,10 @@ def read_string(buffer: memoryview, offset: int, flexible: bool) -> tuple[str, i
 
 def read_nullable_string(buffer: memoryview, offset: int, flexible: bool) -> tuple[str | None, int]:
     """A string that may be null."""
-    length, offset = read_compact_length(buffer, offset) if flexible else read_short_length(buffer, offset)
+    if flexible and (length := buffer[offset] - 1) < 0x7F:
+        offset += 1
+    else:
+        length, offset = read_compact_length(buffer, offset) if flexible else read_short_length(buffer, offset)
     if length < 0:
         if length == -1:
             return None, offset
@@ -67,7 +93,10 @@ def read_topic(buffer: memoryview, offset: int, *, flexible: bool, by_id: bool) 
 
 def read_records(buffer: memoryview, offset: int, flexible: bool) -> tuple[memoryview | None, int]:
     """Record bytes as a view into the buffer."""
-    length, offset = read_compact_length(buffer, offset) if flexible else read_length(buffer, offset)
+    if flexible and (length := buffer[offset] - 1) < 0x7F:
+        offset += 1
+    else:
+        length, offset = read_compact_length(buffer, offset) if flexible else read_length(buffer, offset)
     end = offset + length
     if length < 0 or end > len(buffer):
         if length == -1:
@@ -78,6 +107,8 @@ def read_records(buffer: memoryview, offset: int, flexible: bool) -> tuple[memor
 
 def read_count(buffer: memoryview, offset: int, flexible: bool, *, min_element_bytes: int) -> tuple[int, int]:
     """The number of elements of an array that is not null, checked against what is left of the buffer."""
+    if flexible and buffer[offset] == 2 and min_element_bytes < len(buffer) - offset:  # one element
+        return 1, offset + 1
     count, offset = read_nullable_count(buffer, offset, flexible, min_element_bytes=min_element_bytes)
     if count < 0:
         raise DecodeError(f"null where an array must not be null, at byte {offset}")
@@ -86,7 +117,10 @@ def read_count(buffer: memoryview, offset: int, flexible: bool, *, min_element_b
 
 def read_nullable_count(buffer: memoryview, offset: int, flexible: bool, *, min_element_bytes: int) -> tuple[int, int]:
     """The number of elements of an array, -1 for null, checked against what is left of the buffer."""
-    count, offset = read_compact_length(buffer, offset) if flexible else read_length(buffer, offset)
+    if flexible and (count := buffer[offset] - 1) < 0x7F:
+        offset += 1
+    else:
+        count, offset = read_compact_length(buffer, offset) if flexible else read_length(buffer, offset)
     if count < -1 or count * min_element_bytes > len(buffer) - offset:
         raise DecodeError(f"an array of {count} elements at byte {offset}: negative, or longer than the buffer")
     return count, offset
@@ -94,12 +128,14 @@ def read_nullable_count(buffer: memoryview, offset: int, flexible: bool, *, min_
 
 def skip_tags(buffer: memoryview, offset: int) -> int:
     """The offset after a tag section of which nothing is wanted."""
+    if not buffer[offset]:
+        return offset + 1
     return read_tags(buffer, offset)[1]
 
 
 def read_tags(buffer: memoryview, offset: int) -> tuple[Sequence[tuple[int, int, int]], int]:
     """The (tag, start, end) of each tagged field of a section, and the offset after the section."""
-    if offset < len(buffer) and not buffer[offset]:
+    if not buffer[offset]:
         return (), offset + 1
     fields: list[tuple[int, int, int]] = []
     count, offset = read_unsigned_varint(buffer, offset)
@@ -122,7 +158,9 @@ def require_end(tag: int, offset: int, end: int) -> None:
 def write_string(out: bytearray, text: str, flexible: bool) -> None:
     """A string that is not null."""
     encoded = text.encode()
-    if flexible:
+    if flexible and len(encoded) < 0x7F:
+        out.append(len(encoded) + 1)
+    elif flexible:
         write_compact_length(out, len(encoded))
     else:
         write_short_length(out, len(encoded))
@@ -152,7 +190,9 @@ def write_topic(out: bytearray, topic: str | None, topic_id: bytes | None, *, fl
 
 def write_count(out: bytearray, count: int, flexible: bool) -> None:
     """The number of elements of an array, or of bytes of records; -1 is null."""
-    if flexible:
+    if flexible and count < 0x7F:
+        out.append(count + 1)
+    elif flexible:
         write_compact_length(out, count)
     else:
         write_length(out, count)

@@ -11,8 +11,7 @@ Sources: the Produce API; KIP-467 (record errors), KIP-951 (current leader, node
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 import attrs
 
@@ -20,6 +19,7 @@ from raftkafka.base.errors import DecodeError
 from raftkafka.protocol.framing import finish_frame, start_response
 from raftkafka.protocol.hot_path import NodeEndpoint as NodeEndpoint
 from raftkafka.protocol.hot_path import (
+    by_topic,
     leader_section,
     read_count,
     read_nullable_string,
@@ -82,7 +82,7 @@ def decode_produce_request(body: memoryview, offset: int, version: int) -> Produ
     """The request that begins at `offset` and must end with the buffer."""
     try:
         request, end = _read_request(body, offset, version)
-    except (struct.error, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise DecodeError(f"ProduceRequest v{version}: {error}") from None
     if end != len(body):
         raise DecodeError(f"{len(body) - end} bytes after the end of a Produce request v{version}")
@@ -115,7 +115,7 @@ def _read_request(body: memoryview, offset: int, version: int) -> tuple[ProduceR
 def encode_produce_response(
     version: int,
     correlation_id: int,
-    results: Iterable[ProducePartitionResult],
+    results: Sequence[ProducePartitionResult],
     node_endpoints: Sequence[NodeEndpoint] = (),
     throttle_time_ms: int = 0,
 ) -> bytes:
@@ -123,10 +123,10 @@ def encode_produce_response(
     flexible = version >= FIRST_FLEXIBLE_VERSION
     by_id = version >= FIRST_TOPIC_ID_VERSION
     out = start_response(PRODUCE_KEY, version, correlation_id)
-    topics = [(topic, list(group)) for topic, group in groupby(results, _topic_of)]
+    topics = by_topic(results)
     write_count(out, len(topics), flexible)
-    for (topic, topic_id), of_topic in topics:
-        write_topic(out, topic, topic_id, flexible=flexible, by_id=by_id)
+    for of_topic in topics:
+        write_topic(out, of_topic[0].topic, of_topic[0].topic_id, flexible=flexible, by_id=by_id)
         write_count(out, len(of_topic), flexible)
         for result in of_topic:
             _write_result(out, result, version)
@@ -138,10 +138,6 @@ def encode_produce_response(
     elif flexible:
         out.append(0)
     return finish_frame(out)
-
-
-def _topic_of(result: ProducePartitionResult) -> tuple[str | None, bytes | None]:
-    return result.topic, result.topic_id
 
 
 def _write_result(out: bytearray, result: ProducePartitionResult, version: int) -> None:

@@ -8,6 +8,7 @@ Invariant: versions are those of Apache Kafka 4.4 and of the declarations, witho
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 from collections.abc import Mapping
@@ -45,9 +46,14 @@ class Api:
         return self.flexible_from is not None and version >= self.flexible_from
 
     def _message(self, suffix: str) -> type:
-        module = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower()
-        declared: type = getattr(importlib.import_module(f"raftkafka.protocol.messages.{module}"), self.name + suffix)
-        return declared
+        return _declared(self.name, suffix)
+
+
+@functools.cache
+def _declared(name: str, suffix: str) -> type:
+    module = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    declared: type = getattr(importlib.import_module(f"raftkafka.protocol.messages.{module}"), name + suffix)
+    return declared
 
 
 _DECLARED = (

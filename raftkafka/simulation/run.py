@@ -5,7 +5,6 @@ start ── cluster stands ── faults and workload ── heal ── everyt
 
 from __future__ import annotations
 
-import enum
 import random
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from raftkafka.base.rules import Rule
 from raftkafka.simulation.checks import violations_of
 from raftkafka.simulation.cluster import SimCluster
 from raftkafka.simulation.events import US_PER_MS
@@ -21,7 +21,7 @@ from raftkafka.simulation.profiles import Profile
 from raftkafka.simulation.watch import Watcher
 from raftkafka.simulation.workload.clients import Clients
 from raftkafka.simulation.workload.standin import History
-from raftkafka.simulation.world import Violation, World, WorldSettings
+from raftkafka.simulation.world import MakeNode, Violation, World, WorldSettings
 
 START_TIMEOUT_MS = 60_000
 BROKEN_RULES_PROPERTY = "raftkafka.broken.rules"
@@ -48,7 +48,7 @@ def run_seed(
     *,
     profile: Profile | None = None,
     plan: FaultPlan | None = None,
-    broken_rules: tuple[enum.Enum, ...] = (),
+    broken_rules: tuple[Rule, ...] = (),
     sink: Callable[[str], None] | None = None,
     detailed: bool = False,
     observers: tuple[Callable[[World], None], ...] = (),
@@ -67,7 +67,7 @@ def run_seed(
 
 
 class Run:
-    """A run under way."""
+    """A run under way. `make_node` makes other nodes than the cluster's own: tests have some that are wrong on purpose."""
 
     def __init__(
         self,
@@ -75,17 +75,18 @@ class Run:
         *,
         profile: Profile,
         plan: FaultPlan | None,
-        broken_rules: tuple[enum.Enum, ...],
+        broken_rules: tuple[Rule, ...],
         sink: Callable[[str], None] | None,
         detailed: bool,
+        make_node: MakeNode | None = None,
     ) -> None:
         self.profile = profile
         overrides = dict(profile.properties)
         if broken_rules:
             overrides[BROKEN_RULES_PROPERTY] = ",".join(rule.value for rule in broken_rules)
-        self.cluster = SimCluster(seed=seed, node_count=profile.node_count, overrides=overrides)
+        make_node = make_node or SimCluster(seed=seed, node_count=profile.node_count, overrides=overrides).make_node
         settings = WorldSettings(node_count=profile.node_count, network=profile.network)
-        self.world = World(seed, make_node=self.cluster.make_node, settings=settings, sink=sink, detailed=detailed)
+        self.world = World(seed, make_node=make_node, settings=settings, sink=sink, detailed=detailed)
         self.clients = Clients(self.world, profile.workload)
         self.plan = plan if plan is not None else self._draw_plan()
 

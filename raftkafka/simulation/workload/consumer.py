@@ -118,7 +118,7 @@ class FinalReader:
         fetcher.assign([Position(slot=slot, offset=EARLIEST) for slot in self._slots])
         keys = [key_of(slot) for slot in self._slots]
         recording.instant(process, "assign", keys, who=client.name, text=slots_text(self._slots))
-        while any(position.consumed < end_offsets[position.slot] > 0 for position in fetcher.positions.values()):
+        while fetcher.has_records or any(position.offset < end_offsets[position.slot] for position in fetcher.positions.values()):
             self._keep(await record_poll(recording, fetcher, process, who=client.name))
         fetcher.assign(())
 

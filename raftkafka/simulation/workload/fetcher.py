@@ -82,6 +82,11 @@ class Fetcher:
         self.positions = {position.slot: position for position in positions}
         self._buffered.clear()
 
+    @property
+    def has_records(self) -> bool:
+        """Whether the next poll has something to hand over at once."""
+        return bool(self._buffered)
+
     async def poll(self, timeout_ms: int) -> dict[str, list[list[int]]]:
         """What has come of the partitions: (offset, value) pairs by key; empty when nothing comes in time."""
         self._ask()
@@ -227,7 +232,7 @@ class Fetcher:
                 values = values_in(data, at)
                 if values is None:
                     self._problem(f"{key_of(position.slot)} has a batch at offset {header.base_offset} that nobody sent")
-                    break
+                    values = ()  # a real consumer would stop here; this one goes on, since there may be more to find
             if header.base_offset > position.offset:
                 self._problem(f"{key_of(position.slot)}: offset {header.base_offset} follows {position.offset - 1}")
             elif header.next_offset <= position.offset:

@@ -34,7 +34,7 @@ class WorkloadSettings:
 
     consumers: int = 2
     """Without a group: each follows every partition, or some of them."""
-    poll_pause_ms: int = 60
+    poll_pause_ms: int = 100
     """Mean time that a consumer works on what it has polled."""
     move_share: float = 0.01
     """How many polls a consumer goes before it takes other partitions or another position."""

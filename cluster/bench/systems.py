@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -35,6 +35,8 @@ _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _STOP_TIMEOUT_S = 60
 
 Command = Callable[[Path], list[str]]
+Settings = Callable[[int, int, int], Mapping[str, object]]
+"""What is added to a node's settings, or takes their place: from its id, its port and its controller's port."""
 
 
 @attrs.define(eq=False)
@@ -81,7 +83,11 @@ class System:
         for node in self.nodes if nodes is None else nodes:
             with (node.directory / "log").open("ab") as log:
                 node.process = subprocess.Popen(
-                    self.command(node.directory / "server.properties"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    self.command(node.directory / "server.properties"),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # Ctrl-C is for the one who measures, who then ends the nodes
                 )
 
     def node(self, node_id: int) -> Node:
@@ -105,10 +111,15 @@ class System:
                     node.process.wait()
 
 
-def raftkafka(directory: Path, node_count: int) -> System:
+def no_settings(_node_id: int, _port: int, _controller_port: int) -> Mapping[str, object]:
+    """Nothing is added."""
+    return {}
+
+
+def raftkafka(directory: Path, node_count: int, settings: Settings = no_settings) -> System:
     """A cluster of ours, formatted."""
     cluster_id = id_to_text(random_id(random.SystemRandom()))
-    nodes = _nodes(directory, node_count)
+    nodes = _nodes(directory, node_count, settings)
     for node in nodes:
         data = node.directory / "data"
         data.mkdir()
@@ -119,14 +130,16 @@ def raftkafka(directory: Path, node_count: int) -> System:
     return System("raftkafka", nodes, lambda path: [sys.executable, "-m", "raftkafka.cli.main", "broker", str(path)])
 
 
-def apache_kafka(directory: Path, node_count: int) -> System:
+def apache_kafka(
+    directory: Path, node_count: int, settings: Settings = no_settings, *, jvm_flags: tuple[str, ...] = KAFKA_HEAP
+) -> System:
     """A KRaft cluster of Apache Kafka, formatted."""
     cluster_id = id_to_text(random_id(random.SystemRandom()))
-    nodes = _nodes(directory, node_count)
+    nodes = _nodes(directory, node_count, settings)
     for node in nodes:
         properties = str(node.directory / "server.properties")
         subprocess.run(java_command("kafka-storage", "format", "-t", cluster_id, "-c", properties), check=True, capture_output=True)
-    return System("Apache Kafka", nodes, lambda path: java_command("kafka-server-start", str(path), jvm_flags=KAFKA_HEAP))
+    return System("Apache Kafka", nodes, lambda path: java_command("kafka-server-start", str(path), jvm_flags=jvm_flags))
 
 
 def wait_until(condition: Callable[[], bool], *, timeout_s: float, what: str) -> float:
@@ -139,8 +152,8 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float, what: str) ->
     return time.monotonic() - begin
 
 
-def _nodes(directory: Path, node_count: int) -> list[Node]:
-    """Directories and properties; the same settings for both systems."""
+def _nodes(directory: Path, node_count: int, added: Settings) -> list[Node]:
+    """Directories and properties; but for what is added the same settings for both systems."""
     ports = unused_ports(2 * node_count)
     voters = ",".join(f"{number}@127.0.0.1:{ports[node_count + number - 1]}" for number in range(1, node_count + 1))
     replicas = min(3, node_count)
@@ -149,7 +162,7 @@ def _nodes(directory: Path, node_count: int) -> list[Node]:
         home = directory / f"node{number}"
         home.mkdir(parents=True)
         port, controller_port = ports[number - 1], ports[node_count + number - 1]
-        settings = {
+        settings: dict[str, object] = {
             "node.id": number,
             "process.roles": "broker,controller",
             "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
@@ -161,6 +174,7 @@ def _nodes(directory: Path, node_count: int) -> list[Node]:
             "offsets.topic.replication.factor": replicas,
             "group.initial.rebalance.delay.ms": 0,
         }
+        settings.update(added(number, port, controller_port))
         (home / "server.properties").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         nodes.append(Node(number, port, home))
     return nodes

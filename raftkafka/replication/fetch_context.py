@@ -17,6 +17,7 @@ import random
 from collections import OrderedDict
 
 from raftkafka.base.errors import ApiError, ErrorCode
+from raftkafka.base.ids import NO_TOPIC_ID, PartitionKey, TopicId
 from raftkafka.protocol.fetch_codec import UNKNOWN_HIGH_WATERMARK, FetchPartition, FetchPartitionResult, FetchRequestData
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.values import FetchDone
@@ -33,10 +34,22 @@ FetchedId = tuple[str | bytes | None, int]
 class FetchedPartition:
     """A partition in a context: what is wanted, and what the client was told last. `partition` is where it is registered for news."""
 
-    __slots__ = ("context", "partition", "request", "told_high_watermark", "told_last_stable_offset", "told_log_start_offset")
+    __slots__ = (
+        "context",
+        "identity",
+        "key",
+        "partition",
+        "request",
+        "told_high_watermark",
+        "told_last_stable_offset",
+        "told_log_start_offset",
+    )
 
-    def __init__(self, context: FetchContext, request: FetchPartition) -> None:
+    def __init__(self, context: FetchContext, identity: FetchedId, request: FetchPartition) -> None:
         self.context = context
+        self.identity = identity
+        self.key = PartitionKey(TopicId(request.topic_id or NO_TOPIC_ID), request.partition)
+        """Of a context that names topics by id."""
         self.request = request
         self.partition: Partition | None = None
         self.told_high_watermark = -1
@@ -131,7 +144,7 @@ class FetchContext:
             identity = (wanted.topic_id if by_id else wanted.topic, wanted.partition)
             fetched = partitions.get(identity)
             if fetched is None:
-                fetched = partitions[identity] = FetchedPartition(self, wanted)
+                fetched = partitions[identity] = FetchedPartition(self, identity, wanted)
             else:
                 fetched.request = wanted
             if wanted.high_watermark != UNKNOWN_HIGH_WATERMARK:

@@ -22,21 +22,20 @@ from raftkafka.replication.replicas import LEADER_HINT_ERRORS, Replicas
 READ_COMMITTED = 1
 
 
-def find_partition(replicas: Replicas, context: FetchContext, wanted: FetchPartition) -> Partition:
+def find_partition(replicas: Replicas, fetched: FetchedPartition) -> Partition:
     """The hosted partition that a fetch names by id or by name; refuses when there is none."""
-    if context.uses_topic_ids:
-        topic_id = TopicId(wanted.topic_id or NO_TOPIC_ID)
-        partition = replicas.by_key.get(PartitionKey(topic_id, wanted.partition))
-        return partition if partition is not None else replicas.find(PartitionKey(topic_id, wanted.partition))
-    topic_id = replicas.topic_id(wanted.topic or "")
-    return replicas.find(PartitionKey(topic_id, wanted.partition))
+    if fetched.context.uses_topic_ids:
+        partition = replicas.by_key.get(fetched.key)
+        return partition if partition is not None else replicas.find(fetched.key)
+    topic_id = replicas.topic_id(fetched.request.topic or "")
+    return replicas.find(PartitionKey(topic_id, fetched.request.partition))
 
 
 def acknowledge(replicas: Replicas, fetched: FetchedPartition, now_ms: int) -> Leader | None:
     """A follower's fetch tells what it has: updates its progress, unless the request is refused or its log diverges. Returns the leader."""
     context, wanted = fetched.context, fetched.request
     try:
-        partition = find_partition(replicas, context, wanted)
+        partition = find_partition(replicas, fetched)
         leader = _check(partition, context, wanted)
         if leader is None or (replicas.checks_divergence and diverging_epoch(partition, wanted) is not None):
             return None
@@ -50,14 +49,21 @@ def acknowledge(replicas: Replicas, fetched: FetchedPartition, now_ms: int) -> L
     return leader
 
 
+def has_all(fetched: FetchedPartition) -> bool:
+    """Whether a follower whose fetch was acknowledged is at the end of the log, so that reading it would find no records."""
+    partition = fetched.partition
+    return partition is not None and fetched.request.fetch_offset == partition.log.log_end_offset
+
+
 def read(replicas: Replicas, fetched: FetchedPartition, *, max_bytes: int, at_least_one_batch: bool) -> FetchPartitionResult:
     """What this partition answers: at most `max_bytes` of records, or one larger batch when `at_least_one_batch`."""
     context, wanted = fetched.context, fetched.request
     result = FetchPartitionResult(wanted.topic, wanted.topic_id, wanted.partition)
     partition: Partition | None = None
     try:
-        partition = find_partition(replicas, context, wanted)
-        fetched.watch(partition)
+        partition = find_partition(replicas, fetched)
+        if fetched.partition is not partition:
+            fetched.watch(partition)
         _read(replicas, partition, context, wanted, result, min(max_bytes, wanted.partition_max_bytes), at_least_one_batch)
     except ApiError as error:
         if partition is None:

@@ -17,7 +17,7 @@ from raftkafka.base.ids import NodeId
 from raftkafka.protocol.fetch_codec import UNKNOWN_HIGH_WATERMARK, FetchPartitionResult, FetchRequestData
 from raftkafka.replication.deadlines import Deadlines
 from raftkafka.replication.fetch_context import FINAL_EPOCH, INITIAL_EPOCH, FetchContext, FetchedPartition, FetchSessions
-from raftkafka.replication.fetch_reader import acknowledge, read
+from raftkafka.replication.fetch_reader import acknowledge, has_all, read
 from raftkafka.replication.leader import Leader
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.replicas import Replicas
@@ -50,18 +50,24 @@ class FetchService:
             done(FetchReply(error_code=int(error.code)))
             return
         context.last_used_ms = now_ms
-        for fetched in context.update(request):
-            if context.replica_id >= 0:
+        named = context.update(request)
+        idle_count = 0
+        if context.replica_id >= 0:
+            for fetched in named:
                 leader = acknowledge(self._replicas, fetched, now_ms)
                 if leader is not None:
                     self._acknowledged(leader, NodeId(context.replica_id), now_ms)
+                    idle_count += leader.partition is fetched.partition and has_all(fetched)
         context.done = done
         context.deadline_ms = now_ms + request.max_wait_ms
+        if idle_count == len(context.dirty) and context.partitions and not context.full and context.min_bytes > 0 and request.max_wait_ms > 0:
+            self._park(context, now_ms)  # the usual fetch of a follower that keeps up: nothing need be read
+            return
         collected, is_enough = self._collect(context)
         if is_enough or request.max_wait_ms <= 0 or not context.partitions:
             self._answer(context, collected)
         else:
-            self._park(context, collected, now_ms)
+            self._park(context, now_ms)
 
     def _context(self, request: FetchRequestData, version: int, now_ms: int) -> FetchContext:
         if request.session_epoch not in (INITIAL_EPOCH, FINAL_EPOCH):
@@ -86,7 +92,7 @@ class FetchService:
         size = 0
         is_enough = False
         left = context.max_bytes
-        if not context.is_follower:
+        if context.replica_id < 0:
             left = min(left, self._settings.client_fetch_max_bytes)
         wanted = list(context.partitions.values()) if context.full else list(context.dirty)
         for fetched in wanted:
@@ -121,7 +127,7 @@ class FetchService:
             if result.records_size:
                 dirty.pop(fetched, None)
                 dirty[fetched] = None
-                context.partitions.move_to_end(_identity(context, fetched))
+                context.partitions.move_to_end(fetched.identity)
             elif not result.error_code and not self._has_unread_data(context, fetched):
                 dirty.pop(fetched, None)
         return results
@@ -131,13 +137,13 @@ class FetchService:
         partition = fetched.partition
         if partition is None:
             return True
-        end_offset = partition.log.log_end_offset if context.is_follower else partition.high_watermark
+        end_offset = partition.log.log_end_offset if context.replica_id >= 0 else partition.high_watermark
         return fetched.request.fetch_offset < end_offset
 
-    def _park(self, context: FetchContext, collected: Collected, now_ms: int) -> None:
+    def _park(self, context: FetchContext, now_ms: int) -> None:
         """Waits: for the deadline, or shorter when a follower is owed news of a high watermark."""
         deadline_ms = context.deadline_ms
-        if context.is_follower and any(_owes_high_watermark(fetched, result) for fetched, result in collected):
+        if context.replica_id >= 0 and any(map(_owes_high_watermark, context.dirty)):
             deadline_ms = min(deadline_ms, now_ms + self._settings.high_watermark_linger_ms)
         self.deadlines.set(context, deadline_ms)
 
@@ -150,9 +156,9 @@ class FetchService:
             context.dirty[fetched] = None
             if context.done is None:
                 continue
-            if state_changed or (end_moved and context.is_follower):
+            if state_changed or (end_moved and context.replica_id >= 0):
                 self._ready[context] = None
-            elif high_watermark_moved and context.is_follower:
+            elif high_watermark_moved and context.replica_id >= 0:
                 self._wake_by(context, now_ms + self._settings.high_watermark_linger_ms)
             elif high_watermark_moved and context.min_bytes > 1:
                 self._wake_by(context, now_ms + MIN_BYTES_RECHECK_MS)
@@ -176,18 +182,15 @@ class FetchService:
         """Answers the fetches whose time is up, with what there is; looks again at those that lingered."""
         for context in self.deadlines.expire(now_ms):
             collected, is_enough = self._collect(context)
-            if is_enough or context.is_follower or now_ms >= context.deadline_ms:
+            if is_enough or context.replica_id >= 0 or now_ms >= context.deadline_ms:
                 self._answer(context, collected)
             else:
                 self.deadlines.set(context, context.deadline_ms)
 
 
-def _owes_high_watermark(fetched: FetchedPartition, result: FetchPartitionResult) -> bool:
+def _owes_high_watermark(fetched: FetchedPartition) -> bool:
     """Whether the leader's high watermark is above what the follower knows; one that does not say (before version 18) is not owed."""
-    told = fetched.told_high_watermark
-    return fetched.request.high_watermark != UNKNOWN_HIGH_WATERMARK and told < result.high_watermark
-
-
-def _identity(context: FetchContext, fetched: FetchedPartition) -> tuple[str | bytes | None, int]:
-    wanted = fetched.request
-    return (wanted.topic_id if context.uses_topic_ids else wanted.topic, wanted.partition)
+    partition = fetched.partition
+    if partition is None or fetched.request.high_watermark == UNKNOWN_HIGH_WATERMARK:
+        return False
+    return fetched.told_high_watermark < partition.high_watermark

@@ -317,6 +317,7 @@ class FetcherPool:
         self._settings = settings
         self._fetchers: dict[NodeId, LeaderFetcher] = {}
         self._leader_of: dict[PartitionKey, NodeId] = {}
+        self._deadline_ms: int | None = FAR_FUTURE_MS  # None: a fetcher was called since
 
     def assign(self, partition: Partition, leader_id: NodeId) -> None:
         """Fetches the partition from this leader."""
@@ -329,9 +330,10 @@ class FetcherPool:
         """Fetches it no longer."""
         leader_id = self._leader_of.pop(key, None)
         if leader_id is not None:
-            self._fetchers[leader_id].remove(key)
+            self._fetcher(leader_id).remove(key)
 
     def _fetcher(self, leader_id: NodeId) -> LeaderFetcher:
+        self._deadline_ms = None
         fetcher = self._fetchers.get(leader_id)
         if fetcher is None:
             fetcher = self._fetchers[leader_id] = LeaderFetcher(leader_id, self._replicas, self._settings)
@@ -343,24 +345,29 @@ class FetcherPool:
 
     def send_all(self, now_ms: int) -> None:
         """After assignments: opens links and sends what can be sent."""
+        self._deadline_ms = None
         for fetcher in self._fetchers.values():
             fetcher.send(now_ms)
 
     def link_opened(self, leader_id: NodeId, now_ms: int) -> None:
         if leader_id in self._fetchers:
-            self._fetchers[leader_id].link_opened(now_ms)
+            self._fetcher(leader_id).link_opened(now_ms)
 
     def failed(self, leader_id: NodeId, now_ms: int) -> None:
         if leader_id in self._fetchers:
-            self._fetchers[leader_id].failed(now_ms)
+            self._fetcher(leader_id).failed(now_ms)
 
     def response(self, leader_id: NodeId, response: FetchResponseData, now_ms: int) -> None:
         if leader_id in self._fetchers:
-            self._fetchers[leader_id].response(response, now_ms)
+            self._fetcher(leader_id).response(response, now_ms)
 
     def next_deadline_ms(self) -> int:
-        return min((fetcher.next_deadline_ms() for fetcher in self._fetchers.values()), default=FAR_FUTURE_MS)
+        if self._deadline_ms is None:
+            self._deadline_ms = min((fetcher.next_deadline_ms() for fetcher in self._fetchers.values()), default=FAR_FUTURE_MS)
+        return self._deadline_ms
 
     def tick(self, now_ms: int) -> None:
-        for fetcher in self._fetchers.values():
-            fetcher.tick(now_ms)
+        if now_ms >= self.next_deadline_ms():
+            self._deadline_ms = None
+            for fetcher in self._fetchers.values():
+                fetcher.tick(now_ms)

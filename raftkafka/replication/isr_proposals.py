@@ -111,11 +111,15 @@ class IsrProposals:
         self._send_after_ms = now_ms + RETRY_MS
 
     def next_deadline_ms(self) -> int:
+        if not self._queued and not self._paused:
+            return FAR_FUTURE_MS
         deadline_ms = self._send_after_ms if self._queued and self._in_flight is None else FAR_FUTURE_MS
         return min(deadline_ms, min(self._paused.values(), default=FAR_FUTURE_MS))
 
     def tick(self, now_ms: int) -> list[Leader]:
         """Sends again; returns the leaders that may try to expand again."""
+        if not self._queued and not self._paused:
+            return []
         again = [leader for leader, until_ms in self._paused.items() if until_ms <= now_ms]
         for leader in again:
             del self._paused[leader]

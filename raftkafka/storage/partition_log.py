@@ -101,21 +101,13 @@ class PartitionLog:
         self._checks_fetched = Rule.CHECK_FETCHED_CRC not in disabled_rules
         self._disk = disk
         self._segments = SegmentList(segments or [LogSegment(disk, directory, log_start_offset)])
-        self._log_start_offset = log_start_offset
-        self._log_end_offset = max(self._segments.active.next_offset, log_start_offset)
-        self._flush = FlushState(min(recovery_point, self._log_end_offset))
+        self.log_start_offset = log_start_offset
+        """The first offset that may be read; only this log changes it."""
+        self.log_end_offset = max(self._segments.active.next_offset, log_start_offset)
+        """The offset of the next record; only this log changes it."""
+        self._flush = FlushState(min(recovery_point, self.log_end_offset))
 
     # What it holds.
-
-    @property
-    def log_start_offset(self) -> int:
-        """The first offset that may be read."""
-        return self._log_start_offset
-
-    @property
-    def log_end_offset(self) -> int:
-        """The offset of the next record."""
-        return self._log_end_offset
 
     @property
     def recovery_point(self) -> int:
@@ -134,7 +126,7 @@ class PartitionLog:
     @property
     def needs_close(self) -> bool:
         """Whether a clean stop has anything to write or to make stable: an empty log without epochs costs nothing."""
-        return self._log_end_offset > 0 or self.epochs.dirty or self._flush.recovery_point < self._log_end_offset
+        return self.log_end_offset > 0 or self.epochs.dirty or self._flush.recovery_point < self.log_end_offset
 
     def latest_epoch(self) -> int:
         """The last leader epoch that was assigned, or -1."""
@@ -174,7 +166,7 @@ class PartitionLog:
         if log_append_time:
             patch_log_append_time(records, 0, wall_ms=wall_ms)
             header = read_header(records)
-        base_offset = self._log_end_offset
+        base_offset = self.log_end_offset
         last_offset = base_offset + header.last_offset_delta
         patch_offset_and_epoch(records, 0, base_offset=base_offset, leader_epoch=leader_epoch)
         extent = Extent(base_offset, last_offset, len(records), header.max_timestamp)
@@ -184,7 +176,7 @@ class PartitionLog:
         if header.producer_id >= 0:
             self._note_producer(header, extent, marker)
         return AppendResult(
-            base_offset, last_offset, wall_ms if log_append_time else NO_TIME, False, extent.size_bytes, self._log_start_offset
+            base_offset, last_offset, wall_ms if log_append_time else NO_TIME, False, extent.size_bytes, self.log_start_offset
         )
 
     def append_as_follower(self, records: Buffer) -> AppendResult:
@@ -193,7 +185,7 @@ class PartitionLog:
         `CorruptRecord` when a batch is damaged, overlaps the log, or has an epoch before the last one; the batches before it are appended.
         """
         self._check_online()
-        first_offset = self._log_end_offset
+        first_offset = self.log_end_offset
         segment_bytes = self.config.segment_bytes
         size_bytes = 0
         for portion in portions(
@@ -206,7 +198,7 @@ class PartitionLog:
         ):
             self._write_replicated(portion)
             size_bytes += len(portion.data)
-        return AppendResult(first_offset, self._log_end_offset - 1, NO_TIME, False, size_bytes, self._log_start_offset)
+        return AppendResult(first_offset, self.log_end_offset - 1, NO_TIME, False, size_bytes, self.log_start_offset)
 
     def roll(self) -> None:
         """Begins a new segment; nothing when the active one is empty."""
@@ -215,8 +207,8 @@ class PartitionLog:
         with _OfflineOnFailure(self):
             self._segments.active.write_indexes(closing=True)
             self._write_epochs()
-            producer_snapshots.write(self._disk, self.directory, self.producers, self._log_end_offset)
-            self._segments.add(LogSegment(self._disk, self.directory, self._log_end_offset))
+            producer_snapshots.write(self._disk, self.directory, self.producers, self.log_end_offset)
+            self._segments.add(LogSegment(self._disk, self.directory, self.log_end_offset))
         self._flush.boundary_moved = True
         self._want_flush()
 
@@ -228,12 +220,12 @@ class PartitionLog:
         At most `max_bytes` of them, or one larger one when `at_least_one_batch`. They come from one segment: a reader goes on at
         `next_offset`. Refuses (OFFSET_OUT_OF_RANGE) what is outside of the log.
         """
-        if not self._log_start_offset <= start_offset <= self._log_end_offset:
+        if not self.log_start_offset <= start_offset <= self.log_end_offset:
             raise ApiError(
                 ErrorCode.OFFSET_OUT_OF_RANGE,
-                f"Offset {start_offset} of {self.topic}-{self.partition} is not in [{self._log_start_offset}, {self._log_end_offset}]",
+                f"Offset {start_offset} of {self.topic}-{self.partition} is not in [{self.log_start_offset}, {self.log_end_offset}]",
             )
-        end = self._log_end_offset if end_offset is None or end_offset > self._log_end_offset else end_offset
+        end = self.log_end_offset if end_offset is None or end_offset > self.log_end_offset else end_offset
         if start_offset >= end:
             return LogRead((), 0, start_offset)
         self._check_online()
@@ -251,8 +243,8 @@ class PartitionLog:
         self._check_online()
         with _OfflineOnFailure(self):
             for segment in self._segments:
-                if segment.next_offset > self._log_start_offset:
-                    found = segment.offset_for_timestamp(timestamp, self._log_start_offset)
+                if segment.next_offset > self.log_start_offset:
+                    found = segment.offset_for_timestamp(timestamp, self.log_start_offset)
                     if found is not None:
                         return found
         return None
@@ -260,14 +252,14 @@ class PartitionLog:
     def offset_of_max_timestamp(self) -> tuple[int, int] | None:
         """The (timestamp, offset) of the first record with the latest time; `None` for an empty log."""
         self._check_online()
-        latest = max((s for s in self._segments if s.next_offset > self._log_start_offset), key=lambda s: s.max_timestamp, default=None)
+        latest = max((s for s in self._segments if s.next_offset > self.log_start_offset), key=lambda s: s.max_timestamp, default=None)
         with _OfflineOnFailure(self):
             return latest.offset_of_max_timestamp() if latest is not None else None
 
     def first_unstable_offset(self, high_watermark: int) -> int | None:
         """Where the oldest transaction begins whose end is not below the high watermark; `None` when there is none."""
         unstable = self.producers.first_unstable_offset(high_watermark)
-        return None if unstable is None else max(unstable, self._log_start_offset)
+        return None if unstable is None else max(unstable, self.log_start_offset)
 
     def last_stable_offset(self, high_watermark: int) -> int:
         """Up to where (exclusive) a `read_committed` consumer may read (rule D17)."""
@@ -290,26 +282,26 @@ class PartitionLog:
     def truncate_to(self, offset: int) -> bool:
         """Removes everything at `offset` and behind; a batch that contains it goes as a whole. Whether anything was removed."""
         self._check_online()
-        if offset >= self._log_end_offset:
+        if offset >= self.log_end_offset:
             with _OfflineOnFailure(self):
                 self._forget_epochs_from(offset)
             return False
-        if offset <= self._log_start_offset:
+        if offset <= self.log_start_offset:
             self.truncate_fully_and_start_at(offset)
             return True
         with _OfflineOnFailure(self):
             while self._segments.active.base_offset > offset:
                 self._segments.drop_last()
             end_offset = self._segments.active.truncate_to(offset)
-            if end_offset <= self._log_start_offset:  # a batch that the log start lies in went as a whole
-                self.truncate_fully_and_start_at(self._log_start_offset)
+            if end_offset <= self.log_start_offset:  # a batch that the log start lies in went as a whole
+                self.truncate_fully_and_start_at(self.log_start_offset)
                 return True
-            self._log_end_offset = end_offset
-            self._forget_epochs_from(self._log_end_offset)
-            producer_snapshots.delete_after(self._disk, self.directory, self._log_end_offset)
-            if self.producers.last_change_offset >= self._log_end_offset:
+            self.log_end_offset = end_offset
+            self._forget_epochs_from(self.log_end_offset)
+            producer_snapshots.delete_after(self._disk, self.directory, self.log_end_offset)
+            if self.producers.last_change_offset >= self.log_end_offset:
                 self.reload_producers()
-        self._flush.truncated(self._log_end_offset)
+        self._flush.truncated(self.log_end_offset)
         self._want_flush()
         return True
 
@@ -317,7 +309,7 @@ class PartitionLog:
         """Removes all records; the log is empty and its next offset is `offset`."""
         self._check_online()
         with _OfflineOnFailure(self):
-            self._log_start_offset = self._log_end_offset = offset
+            self.log_start_offset = self.log_end_offset = offset
             self._segments.replace_all(LogSegment(self._disk, self.directory, offset))
             self._segments.active.create_file()  # its name is what tells the next start where the log begins
             self.epochs.clear()
@@ -329,11 +321,11 @@ class PartitionLog:
 
     def advance_log_start(self, offset: int) -> bool:
         """Makes `offset` the first one to be read (DeleteRecords, or a leader that deleted). Refuses one behind the end."""
-        if offset > self._log_end_offset:
-            raise ApiError(ErrorCode.OFFSET_OUT_OF_RANGE, f"Cannot start the log at {offset}: it ends at {self._log_end_offset}")
-        if offset <= self._log_start_offset:
+        if offset > self.log_end_offset:
+            raise ApiError(ErrorCode.OFFSET_OUT_OF_RANGE, f"Cannot start the log at {offset}: it ends at {self.log_end_offset}")
+        if offset <= self.log_start_offset:
             return False
-        self._log_start_offset = offset
+        self.log_start_offset = offset
         self.epochs.truncate_from_start(offset)
         return True
 
@@ -341,13 +333,13 @@ class PartitionLog:
         """Deletes the oldest segments that are no longer wanted and lie below the high watermark; returns how many."""
         self._check_online()
         self.producers.expire(wall_ms, self.config.producer_id_expiration_ms)
-        count = self._segments.expired(self.config, wall_ms=wall_ms, high_watermark=high_watermark, log_start_offset=self._log_start_offset)
+        count = self._segments.expired(self.config, wall_ms=wall_ms, high_watermark=high_watermark, log_start_offset=self.log_start_offset)
         if count == 0:
             return 0
         with _OfflineOnFailure(self):
             if count == len(self._segments):
                 self.roll()
-            self.advance_log_start(max(self._segments[count].base_offset, self._log_start_offset))
+            self.advance_log_start(max(self._segments[count].base_offset, self.log_start_offset))
             for index in range(count):
                 producer_snapshots.delete(self._disk, self.directory, self._segments[index].base_offset)
             self._segments.drop_first(count)
@@ -360,8 +352,8 @@ class PartitionLog:
         """What to make stable now; `None` when nothing is due. Report it back with `flushed`."""
         if self.offline_reason is not None:
             return None
-        if self._flush.limit_reached(self.config, now_ms, self._log_end_offset):
-            return self.plan_flush(self._log_end_offset)
+        if self._flush.limit_reached(self.config, now_ms, self.log_end_offset):
+            return self.plan_flush(self.log_end_offset)
         return self.plan_flush(self._segments.active.base_offset) if self._flush.boundary_moved else None
 
     def plan_flush(self, end_offset: int) -> FlushPlan:
@@ -385,7 +377,7 @@ class PartitionLog:
 
     def flush_deadline_ms(self) -> int:
         """When `needs_flush` will have something; far in the future when nothing waits."""
-        return self._flush.deadline_ms(self.config, self._log_end_offset) if self.offline_reason is None else LONG_MAX
+        return self._flush.deadline_ms(self.config, self.log_end_offset) if self.offline_reason is None else LONG_MAX
 
     def write_checkpoints(self) -> None:
         """Brings the leader-epoch checkpoint up to date."""
@@ -400,8 +392,8 @@ class PartitionLog:
                     if segment.size_bytes:
                         segment.write_indexes(closing=True)
                 self._write_epochs()
-                if self._log_end_offset > 0:
-                    producer_snapshots.write(self._disk, self.directory, self.producers, self._log_end_offset)
+                if self.log_end_offset > 0:
+                    producer_snapshots.write(self._disk, self.directory, self.producers, self.log_end_offset)
         for segment in self._segments:
             segment.close()
 
@@ -414,7 +406,7 @@ class PartitionLog:
         if not self._derives_producers:
             return
         start_offset = producer_snapshots.load_newest(
-            self._disk, self.directory, self.producers, self._log_start_offset, self._log_end_offset
+            self._disk, self.directory, self.producers, self.log_start_offset, self.log_end_offset
         )
         for segment in self._segments:
             if segment.next_offset <= start_offset:
@@ -439,7 +431,7 @@ class PartitionLog:
         return f"{self.directory}/{LEADER_EPOCH_FILE}"
 
     def _end_offset(self) -> int:
-        return self._log_end_offset
+        return self.log_end_offset
 
     def _check_online(self) -> None:
         if self.offline_reason is not None:
@@ -462,7 +454,7 @@ class PartitionLog:
         except DiskError as error:
             self.offline_reason = str(error)
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
-        self._log_end_offset = active.next_offset
+        self.log_end_offset = active.next_offset
         if self._flush.appended(config):
             self._want_flush()
 
@@ -487,7 +479,7 @@ class PartitionLog:
 
     def _duplicate(self, known: AppendedBatch, size_bytes: int) -> AppendResult:
         time = known.timestamp if self.config.timestamp_type is TimestampType.LOG_APPEND_TIME else NO_TIME
-        return AppendResult(known.base_offset, known.last_offset, time, True, size_bytes, self._log_start_offset)
+        return AppendResult(known.base_offset, known.last_offset, time, True, size_bytes, self.log_start_offset)
 
     def _check_marker(self, records: Buffer, header: BatchHeader) -> EndTransactionMarker | None:
         marker = read_end_transaction_marker(records)

@@ -48,6 +48,8 @@ class Batch:
     done: Promise[Delivery] = attrs.field(factory=Promise)
     state: BatchState = BatchState.NEW
     payload: bytes = b""
+    number: int = 0
+    """How many batches its queue sent before it."""
     sequence: int = -1
     unsure: bool = False
 

@@ -41,7 +41,14 @@ class Consumer:
         self._slots = slots
         self._process = recording.next_process()
         known = KnownCluster(client, dict.fromkeys(topic for topic, _ in slots))
-        self._fetcher = Fetcher(client=client, known=known, recording=recording, sends_last_epoch=client.rng.random() < 0.3)
+        rng = client.rng
+        self._fetcher = Fetcher(
+            client=client,
+            known=known,
+            recording=recording,
+            sends_last_epoch=rng.random() < 0.3,
+            uses_sessions=rng.random() < 0.5,
+        )
 
     async def run(self) -> None:
         rng, settings = self._client.rng, self._settings
@@ -82,7 +89,7 @@ class Consumer:
             Position(slot=old.slot, offset=old.consumed, epoch=old.epoch) if old.consumed >= 0 else Position(slot=old.slot, offset=EARLIEST)
             for old in self._fetcher.positions.values()
         ]
-        self._fetcher.assign(())
+        self._fetcher.restart()
         self._client.crash()
         self._process = self._recording.next_process()
         self._assign(positions)
@@ -107,14 +114,14 @@ class FinalReader:
 
     async def run(self) -> None:
         recording, client = self._recording, self._client
-        ends = Fetcher(client=client, known=self._known, recording=recording, sends_last_epoch=False)
+        ends = Fetcher(client=client, known=self._known, recording=recording)
         ends.assign([Position(slot=slot, offset=LATEST) for slot in self._slots])
         while any(position.offset < 0 for position in ends.positions.values()):
             await ends.poll(50)
         end_offsets = {position.slot: position.offset for position in ends.positions.values()}
         ends.assign(())
         process = recording.next_process()
-        fetcher = Fetcher(client=client, known=self._known, recording=recording, sends_last_epoch=False)
+        fetcher = Fetcher(client=client, known=self._known, recording=recording)
         fetcher.assign([Position(slot=slot, offset=EARLIEST) for slot in self._slots])
         keys = [key_of(slot) for slot in self._slots]
         recording.instant(process, "assign", keys, who=client.name, text=slots_text(self._slots))

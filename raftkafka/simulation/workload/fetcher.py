@@ -7,7 +7,7 @@ Invariants
 - Records are handed over once, in the order of their offsets, without a gap, from the position on.
 - What an answer says of a partition counts only if the partition has not been taken away or moved since it was asked for.
 
-Sources: KIP-320, KIP-227 (a fetch without a session), KIP-951 (leader hints).
+Sources: KIP-320, KIP-227 (sessions: `fetch_session`), KIP-951 (leader hints).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from raftkafka.protocol.messages.offset_for_leader_epoch import (
 from raftkafka.simulation.client import FETCH_KEY, LIST_OFFSETS_KEY, OFFSET_FOR_LEADER_EPOCH_KEY, Address, RequestLost, SimClient
 from raftkafka.simulation.events import US_PER_MS, Promise
 from raftkafka.simulation.workload.batch import identity_of, values_in
+from raftkafka.simulation.workload.fetch_session import FetchSession
 from raftkafka.simulation.workload.known_cluster import KnownCluster, Leader, Slot, key_of
 from raftkafka.simulation.workload.recording import Recording, error_name
 from raftkafka.storage.record_batch import batches
@@ -66,12 +67,16 @@ class _Fetched:
 class Fetcher:
     """Fetches what `positions` name while somebody polls."""
 
-    def __init__(self, *, client: SimClient, known: KnownCluster, recording: Recording, sends_last_epoch: bool) -> None:
+    def __init__(
+        self, *, client: SimClient, known: KnownCluster, recording: Recording, sends_last_epoch: bool = False, uses_sessions: bool = False
+    ) -> None:
         self.positions: dict[Slot, Position] = {}
         self._client = client
         self._known = known
         self._recording = recording
         self._sends_last_epoch = sends_last_epoch
+        self._uses_sessions = uses_sessions
+        self._sessions: dict[int, FetchSession] = {}
         self._buffered: list[_Fetched] = []
         self._asked: dict[int, None] = {}
         self._learning = False
@@ -81,6 +86,11 @@ class Fetcher:
         """These and no others are read from now on."""
         self.positions = {position.slot: position for position in positions}
         self._buffered.clear()
+
+    def restart(self) -> None:
+        """The program that fetches ends: what it held is gone."""
+        self.assign(())
+        self._sessions.clear()
 
     @property
     def has_records(self) -> bool:
@@ -163,6 +173,7 @@ class Fetcher:
                 )
             )
         request = FetchRequestData(partitions=parts, max_wait_ms=MAX_WAIT_MS, min_bytes=1, max_bytes=MAX_BYTES)
+        self._session(leader.node_id).fill(request, parts)
         promise = self._client.request(leader.address, FETCH_KEY, request)
         promise.then(lambda: self._fetched(leader, positions, promise))
 
@@ -172,18 +183,29 @@ class Fetcher:
         self._asked.pop(leader.node_id, None)
         for position in positions:
             position.busy = False
+        session = self._session(leader.node_id)
         try:
             response: FetchResponseData = promise.result()
         except RequestLost:
+            session.begin_anew()
             self._failed(positions)
         else:
-            if response.error_code != ErrorCode.NONE:
+            if response.error_code == ErrorCode.NONE:
+                session.answered(response.session_id)
+            else:
+                session.begin_anew()
                 self._failed(positions)
             self._take(response, positions)
         if self._buffered and self._woken is not None:
             self._woken.resolve(None)
         elif self._woken is not None:
             self._ask()
+
+    def _session(self, node_id: int) -> FetchSession:
+        session = self._sessions.get(node_id)
+        if session is None:
+            session = self._sessions[node_id] = FetchSession(enabled=self._uses_sessions)
+        return session
 
     def _failed(self, positions: list[Position]) -> None:
         for position in positions:

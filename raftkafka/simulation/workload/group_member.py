@@ -56,7 +56,7 @@ class GroupMember:
         self._settings = settings
         self._topics = list(topics)
         self._known = KnownCluster(client, topics)
-        self._fetcher = Fetcher(client=client, known=self._known, recording=recording, sends_last_epoch=False)
+        self._fetcher = Fetcher(client=client, known=self._known, recording=recording, uses_sessions=client.rng.random() < 0.5)
         self._coordinator = CoordinatorLink(client, group)
         self._offsets = GroupOffsets(client=client, coordinator=self._coordinator, recording=recording)
         self._membership = Membership(instance_id=instance_id)
@@ -228,7 +228,7 @@ class GroupMember:
     def _crash(self) -> None:
         """The process ends without a word, and another one begins."""
         self._recording.instant(self._process, "crash", None, who=self._client.name, text=f"process {self._process}")
-        self._fetcher.assign(())
+        self._fetcher.restart()
         self.assigned = ()
         self._membership.forget()
         self._coordinator.forget()

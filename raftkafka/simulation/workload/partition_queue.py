@@ -1,7 +1,8 @@
 """The batches of one producer on their way to one partition, as Kafka's idempotent producers send them.
 
 Invariants
-- Batches get their sequence numbers in the order in which they are first sent, one after the other, at most `max_in_flight` unfinished.
+- Batches get their sequence numbers in the order in which they are first sent, one after the other. The newest is at most `max_in_flight`
+  batches from the oldest unfinished one, wherever that was sent: a broker recognises no more than the last five of a producer.
 - What is sent again is the same bytes. While one batch is to be sent again, no new one is sent, and only the first unfinished one is.
 - A batch that an idempotent producer gives up ends that producer's incarnation (`on_broken`): a gap in its sequence numbers would stay.
 
@@ -82,6 +83,7 @@ class PartitionQueue:
         self._on_broken = on_broken
         self._new: deque[Batch] = deque()
         self._in_flight: list[Batch] = []
+        self._sent_count = 0
         self._next_sequence = 0
         self._closed = False
         self._woken: Promise[None] | None = None
@@ -131,7 +133,8 @@ class PartitionQueue:
             if batch.state is not BatchState.SENT:
                 first = self._in_flight[0]
                 return first if first.state is BatchState.READY else None
-        return self._new[0] if self._new and len(self._in_flight) < self._style.max_in_flight else None
+        oldest = self._in_flight[0].number if self._in_flight else self._sent_count
+        return self._new[0] if self._new and self._sent_count - oldest < self._style.max_in_flight else None
 
     def _send(self, batch: Batch, leader: Leader) -> None:
         if batch.state is BatchState.NEW:
@@ -150,6 +153,8 @@ class PartitionQueue:
 
     def _give_sequence(self, batch: Batch) -> None:
         identity, style = self._identity, self._style
+        batch.number = self._sent_count
+        self._sent_count += 1
         if style.idempotent:
             batch.sequence = self._next_sequence
             self._next_sequence += len(batch.values)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+FILE = click.Path(path_type=Path, dir_okay=False)
 EXIT_CODES = "Exit code: 0 good, 1 an invariant is broken, 2 bad input."
 
 seed_option = click.option("--seed", type=int, help="The seed; with its profile it decides everything. Default: 1.")
@@ -26,13 +27,22 @@ processes_option = click.option("--jobs", "processes", type=click.IntRange(min=1
 @plan_option
 @click.option("--trace", is_flag=True, help="Print what happens, a line for each thing worth knowing.")
 @click.option("--verbose", is_flag=True, help="Print everything: fetches, heartbeats, what followers append.")
-def sim(seed: int | None, profile_name: str | None, broken: str, plan_file: str | None, trace: bool, verbose: bool) -> None:
+@click.option("--html", "page", type=FILE, help="Write a page that shows the run: open it in a browser, no network needed.")
+def sim(
+    seed: int | None,
+    profile_name: str | None,
+    broken: str,
+    plan_file: str | None,
+    trace: bool,
+    verbose: bool,
+    page: Path | None,
+) -> None:
     """Simulate a cluster in virtual time: the same seed gives the same run, always."""
     from raftkafka.cli.sim_input import run_input
-    from raftkafka.cli.simulate import simulate
+    from raftkafka.cli.simulate import Shown, simulate
 
     given = run_input(seed=seed, profile_name=profile_name, broken=broken, plan_file=plan_file)
-    sys.exit(simulate(given, trace=trace or verbose, verbose=verbose, plan_file=plan_file))
+    sys.exit(simulate(given, Shown(trace=trace or verbose, verbose=verbose, page=page), plan_file=plan_file))
 
 
 @click.command("sim-many", epilog=EXIT_CODES)
@@ -69,7 +79,7 @@ def sim_many(seed: int, fresh: bool, count: int, profile_name: str | None, broke
 @break_option
 @plan_option
 @click.option("--tries", type=click.IntRange(min=1), default=400, show_default=True, help="How many runs to spend on it.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the script. Default: seed-N.plan")
+@click.option("--output", type=FILE, help="Where to write the script. Default: seed-N.plan")
 @processes_option
 def sim_shrink(
     seed: int | None,

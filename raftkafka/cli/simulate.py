@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+
+import attrs
 
 from raftkafka.cli.sim_input import RunInput
 from raftkafka.cli.sim_trace import print_trace, shown
@@ -13,6 +16,8 @@ from raftkafka.simulation.narrator import Narrator, TraceLine
 from raftkafka.simulation.phrases import What
 from raftkafka.simulation.run import Result, run_seed
 from raftkafka.simulation.shrink import Failure
+from raftkafka.simulation.viewer.film import Film
+from raftkafka.simulation.viewer.page import page_of
 from raftkafka.simulation.watch import Watcher
 from raftkafka.simulation.world import World
 
@@ -22,16 +27,28 @@ TELLING = (What.FAULT, What.MACHINE, What.ELECTION, What.LEADER, What.ISR, What.
 """Lines that explain a failure even when it comes a while later."""
 
 
-def simulate(given: RunInput, *, trace: bool = False, verbose: bool = False, plan_file: str | None = None) -> int:
+@attrs.frozen(kw_only=True)
+class Shown:
+    """What is wanted of a run besides its verdict: its trace on the screen, a page in a file."""
+
+    trace: bool = False
+    verbose: bool = False
+    page: Path | None = None
+
+
+def simulate(given: RunInput, wanted: Shown | None = None, *, plan_file: str | None = None) -> int:
     """Runs it; 0 when all was well, 1 when an invariant was broken."""
+    wanted = wanted or Shown()
     try:
-        result = run(given, print_trace(verbose=verbose) if trace else None)
+        result = run(given, print_trace(verbose=wanted.verbose) if wanted.trace else None)
     except Exception:  # A bug in the simulator is a finding like a broken invariant: it must be told with its seed.
         traceback.print_exc()
         print(f"seed {given.seed}: the run itself failed.\nRepeat it with: {given.command(plan_file=plan_file)}", file=sys.stderr)
         return 1
+    if wanted.page is not None:
+        _write_page(given, wanted.page)
     if result.violations:
-        if not trace:
+        if not wanted.trace:
             print_end_of_trace(given)
         _tell_violations(given, result, plan_file)
         return 1
@@ -55,6 +72,20 @@ def print_end_of_trace(given: RunInput) -> None:
     telling = [line for index, line in enumerate(lines) if index >= recent or (line.what in TELLING and line.at_us > US_PER_SECOND // 10)]
     in_colour = sys.stdout.isatty()
     print("\n".join(shown(line, in_colour=in_colour) for line in telling[-SHOWN_LINES:]))
+
+
+def _write_page(given: RunInput, path: Path) -> None:
+    """Runs it once more, with somebody who films it."""
+    films: list[Film] = []
+
+    def watch(world: World) -> Film:
+        films.append(Film(world))
+        return films[0]
+
+    result = run(given, watch)
+    names = [rule.value for rule in given.broken_rules]
+    path.write_text(page_of(films[0], result, broken_rules=names, command=given.command()), encoding="utf-8")
+    print(f"page: {path}")
 
 
 def failure_text(failure: Failure) -> str:

@@ -90,8 +90,12 @@ class Narrator:
 
     def settled(self, who: str, node: NodePort) -> None:
         for change in self._states.changes(who, node):
-            for what, text in _change_texts(change, verbose=self._verbose):
-                self._tell(who, what, change.subject, text)
+            self.changed(change)
+
+    def changed(self, change: ReplicaChange) -> None:
+        """A replica is another than it was."""
+        for what, text in _change_texts(change, verbose=self._verbose):
+            self._tell(change.who, what, change.subject, text)
 
     def _tell(self, who: str, what: What, where: str, text: str) -> None:
         self._sink(TraceLine(at_us=self._heap.now_us, who=who, what=what, where=where, text=text))

@@ -206,19 +206,20 @@ class BrokerNode:
         return min(self._next_deadline_of_others_ms(), self._parts.replicas.next_deadline_ms())
 
     def _next_deadline_of_others_ms(self) -> int:
-        parts = self._parts
         if self._others_deadline_ms is None:
+            parts = self._parts
             self._others_deadline_ms = min(
                 parts.raft.next_deadline_ms(),
                 parts.links.next_deadline_ms(),
                 parts.channel.next_deadline_ms(),
                 parts.services.suspects.next_deadline_ms(),
+                parts.logs.next_deadline_ms(),
                 parts.groups.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.controller is None else parts.controller.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.lifecycle is None else parts.lifecycle.next_deadline_ms(),
                 self._shutdown.next_deadline_ms(),
             )
-        return min(self._others_deadline_ms, parts.logs.next_deadline_ms())  # an append may want to be flushed
+        return self._others_deadline_ms
 
     def begin_shutdown(self, now_ms: int) -> None:
         self._touch_others()
@@ -231,12 +232,12 @@ class BrokerNode:
             self._settle_parts(now_ms)
         else:
             self._settle_and_advance_shutdown(now_ms)
-        for connection in self._touched:
-            connection.touched = False
-            self._effects.append(Flush(connection))
-        self._touched.clear()
         effects = self._effects[:]
         self._effects.clear()
+        for connection in self._touched:
+            connection.touched = False
+            effects.append(Flush(connection))
+        self._touched.clear()
         return effects
 
     # What happens in a settle
@@ -256,7 +257,7 @@ class BrokerNode:
 
     def _settle_parts(self, now_ms: int) -> None:
         wall_ms = now_ms + self.wall_offset_ms
-        if self._replication.settle(now_ms, wall_ms) or self._parts.logs.has_output:
+        if self._replication.settle(now_ms, wall_ms) or self._parts.logs.has_news:
             self._touch_others()
         while self._others_unsettled:
             moved = self._settle_others(now_ms)

@@ -51,7 +51,7 @@ def read_request_header(frame: memoryview) -> tuple[RequestHeader, int]:
     except struct.error:
         raise DecodeError(f"a request of {len(frame)} bytes, shorter than its header") from None
     api = APIS.get(api_key)
-    if api is None or not api.supports(api_version):
+    if api is None or not api.min_version <= api_version <= api.max_version:
         return _unknown_header(frame, api_key, api_version, correlation_id)
     try:
         client_id, offset = _read_client_id(frame)

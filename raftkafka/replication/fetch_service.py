@@ -60,7 +60,13 @@ class FetchService:
                     idle_count += leader.partition is fetched.partition and has_all(fetched)
         context.done = done
         context.deadline_ms = now_ms + request.max_wait_ms
-        if idle_count == len(context.dirty) and context.partitions and not context.full and context.min_bytes > 0 and request.max_wait_ms > 0:
+        if (
+            idle_count == len(context.dirty)
+            and context.partitions
+            and not context.full
+            and context.min_bytes > 0
+            and request.max_wait_ms > 0
+        ):
             self._park(context, now_ms)  # the usual fetch of a follower that keeps up: nothing need be read
             return
         collected, is_enough = self._collect(context)

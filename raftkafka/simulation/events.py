@@ -7,8 +7,9 @@ Invariants
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -42,15 +43,15 @@ class EventHeap:
 
     def at(self, at_us: int, action: Callable[[], None]) -> Event:
         """Schedules an action; never before now."""
-        event = Event(max(at_us, self.now_us), action)
+        event = Event(at_us if at_us > self.now_us else self.now_us, action)
         self._scheduled += 1
-        heapq.heappush(self._heap, (event.at_us, self._scheduled, event))
+        heappush(self._heap, (event.at_us, self._scheduled, event))
         return event
 
-    def surely_at(self, at_us: int, action: Callable[[], None]) -> None:
-        """Schedules an action that nobody will cancel, which most are: cheaper than `at`."""
+    def surely_after(self, delay_us: int, action: Callable[[], None]) -> None:
+        """Schedules an action that nobody will cancel, which most are: cheaper than `after`."""
         self._scheduled += 1
-        heapq.heappush(self._heap, (max(at_us, self.now_us), self._scheduled, action))
+        heappush(self._heap, (self.now_us + delay_us, self._scheduled, action))
 
     def after(self, delay_us: int, action: Callable[[], None]) -> Event:
         return self.at(self.now_us + delay_us, action)
@@ -59,7 +60,7 @@ class EventHeap:
         """Lets the next event happen; false when there is none."""
         heap = self._heap
         while heap:
-            at_us, _, happens = heapq.heappop(heap)
+            at_us, _, happens = heappop(heap)
             if type(happens) is Event:
                 if happens.cancelled:
                     continue
@@ -73,12 +74,12 @@ class EventHeap:
     async def sleep(self, delay_ms: int) -> None:
         """For tasks: waits in virtual time."""
         promise: Promise[None] = Promise()
-        self.after(delay_ms * US_PER_MS, lambda: promise.resolve(None))
+        self.surely_after(delay_ms * US_PER_MS, partial(promise.resolve, None))
         await promise
 
     def spawn(self, task: Coroutine[Promise[Any], None, None]) -> None:
         """Runs a coroutine that awaits promises only. It begins in an event of its own."""
-        self.after(0, lambda: _advance(task))
+        self.surely_after(0, partial(_advance, task))
 
 
 class Promise(Generic[T]):
@@ -134,4 +135,4 @@ def _advance(task: Coroutine[Promise[Any], None, None]) -> None:
         promise = task.send(None)
     except StopIteration:
         return
-    promise.then(lambda: _advance(task))
+    promise.then(partial(_advance, task))

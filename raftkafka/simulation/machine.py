@@ -369,12 +369,13 @@ class SimProcess:
     # Time
 
     def _set_timer(self, now_ms: int) -> None:
-        deadline_ms = max(self.node.next_deadline_ms(), now_ms + 1)
-        at_us = self._machine.clock.when_us(deadline_ms)
-        if self._timer is not None and not self._timer.cancelled:
-            if self._timer.at_us <= at_us:
+        deadline_ms = self.node.next_deadline_ms()
+        at_us = self._machine.clock.when_us(deadline_ms if deadline_ms > now_ms else now_ms + 1)
+        timer = self._timer
+        if timer is not None and not timer.cancelled:
+            if timer.at_us <= at_us:
                 return
-            self._timer.cancel()
+            timer.cancel()
         self._timer = self._surroundings.heap.at(at_us, self._tick)
 
     def _tick(self) -> None:

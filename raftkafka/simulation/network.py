@@ -184,10 +184,14 @@ class Network:
 
     def _put(self, side: Side, data: bytes | None) -> None:
         """Puts data, or the end (None), on its way to the other side."""
-        side._arrives_us = max(side._arrives_us, self._heap.now_us + self._delay_us(side.machine, side.peer_machine))
+        now_us = self._heap.now_us
+        arrives_us = now_us + self._delay_us(side.machine, side.peer_machine)
+        if arrives_us < side._arrives_us:
+            arrives_us = side._arrives_us
+        side._arrives_us = arrives_us
         if self._trace.watcher is not None:
             self._trace.watcher.sent(side.number, side.machine, side.peer_machine, data)
-        self._heap.surely_at(side._arrives_us, partial(self._deliver, side, data))
+        self._heap.surely_after(arrives_us - now_us, partial(self._deliver, side, data))
 
     def _deliver(self, side: Side, data: bytes | None) -> None:
         if side._held or (self._cuts and self._is_cut(side.machine, side.peer_machine)):
@@ -237,15 +241,13 @@ class Network:
 
     def _delay_us(self, source: str, target: str) -> int:
         settings = self.settings
-        extra = min(-log(1.0 - self._rng.random()), 50) * settings.mean_extra_delay_us  # exponentially distributed
-        delay_us = settings.min_delay_us + int(extra)
+        delay_us = settings.min_delay_us + int(-log(1.0 - self._rng.random()) * settings.mean_extra_delay_us)  # exponentially distributed
         return delay_us + self._extra_delay_us.get((source, target), 0) if self._extra_delay_us else delay_us
 
 
 def frames_of(data: bytes) -> Iterable[bytes]:
     """The frames of a send, without their lengths."""
-    size_bytes = int.from_bytes(data[:4], "big")
-    if len(data) == 4 + size_bytes:
+    if int.from_bytes(data[:4], "big") == len(data) - 4:
         return (data[4:],)
     return _many_frames(data)
 

@@ -97,6 +97,7 @@ class LogManager:
         self._places: dict[PartitionKey, _Directory] = {}
         self._high_watermarks: dict[PartitionKey, int] = {}
         self._outputs: list[Persist | Observed] = []
+        self._flush_asked = False
         self._next_token = 1
         self._in_flight: dict[int, list[tuple[PartitionLog, int]]] = {}
         self._flush_wanted: dict[PartitionKey, PartitionLog] = {}
@@ -228,13 +229,14 @@ class LogManager:
         return deadline
 
     @property
-    def has_output(self) -> bool:
-        """Whether `drain` has something."""
-        return bool(self._outputs)
+    def has_news(self) -> bool:
+        """Whether since the last `drain` there is something for it, or a log that wants to be flushed, which moves the deadline."""
+        return self._flush_asked or bool(self._outputs)
 
     def drain(self) -> list[Persist | Observed]:
         """What to carry out, in order."""
         outputs, self._outputs = self._outputs, []
+        self._flush_asked = False
         return outputs
 
     def persisted(self, token: int) -> None:
@@ -375,6 +377,7 @@ class LogManager:
 
     def _want_flush(self, log: PartitionLog) -> None:
         self._flush_wanted[log.key] = log
+        self._flush_asked = True
 
     def _flush(self, now_ms: int) -> None:
         """Gathers what is due into one `Persist`."""

@@ -9,7 +9,7 @@ from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableT
 from raftkafka.simulation.client import CREATE_TOPICS_KEY, FETCH_KEY, PRODUCE_KEY, RequestLost, SimClient
 from raftkafka.simulation.workload.admin import Admin
 from raftkafka.simulation.workload.consumer import Consumer, FinalReader
-from raftkafka.simulation.workload.group_member import GroupMember
+from raftkafka.simulation.workload.group_member import COOPERATIVE, RANGE, GroupMember
 from raftkafka.simulation.workload.known_cluster import Slot
 from raftkafka.simulation.workload.producer import Producer
 from raftkafka.simulation.workload.recording import Recording
@@ -33,6 +33,7 @@ class Clients:
         self._world = world
         self._rng = world.rng("workload")
         self._style = draw_style(self._rng, settings)
+        self._protocol = self._rng.choice((RANGE, COOPERATIVE))
         self.recording = Recording(world.heap, world.trace, self._style.options)
         self.topics = TOPIC_NAMES[: settings.topics]
         self.slots: Sequence[Slot] = [(topic, partition) for topic in self.topics for partition in range(settings.partitions)]
@@ -141,6 +142,7 @@ class Clients:
             settings=self.settings,
             group=GROUP,
             topics=self.topics,
+            protocol=self._protocol,
             instance_id=f"instance-{number}" if is_static else None,
         )
 

@@ -1,10 +1,12 @@
 """A member of a consumer group, with the classic protocol: join, sync, heartbeat, poll, commit, and again after each rebalance.
 
 Eager: before it joins again a member commits what it has read and gives up its partitions; after it, it goes on from the committed
-offsets. Each generation is in the history as an `assign` of its partitions, each end of one as an `assign` of nothing, so that within a
-generation a member must read on without a gap.
+offsets. Cooperative: it keeps its partitions and its positions, gives up only what the next generation does not leave to it, and joins once
+more then. What a member gets and gives up is in the history as an `assign` of what it has from then on, so that it must read on without a
+gap in all that it keeps.
 
-Sources: KIP-62 (rebalance timeout), KIP-345 (static members), KIP-394 (member ids), the Java client's AbstractCoordinator.
+Sources: KIP-62 (rebalance timeout), KIP-345 (static members), KIP-394 (member ids), KIP-429 (cooperative rebalances), the Java client's
+AbstractCoordinator.
 """
 
 from __future__ import annotations
@@ -18,7 +20,13 @@ from raftkafka.protocol.messages.join_group import JoinGroupRequest, JoinGroupRe
 from raftkafka.protocol.messages.leave_group import LeaveGroupRequest, MemberIdentity
 from raftkafka.protocol.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment
 from raftkafka.simulation.client import HEARTBEAT_KEY, JOIN_GROUP_KEY, LEAVE_GROUP_KEY, SYNC_GROUP_KEY, RequestLost, SimClient
-from raftkafka.simulation.workload.assignor import assign_range, decode_assignment, encode_assignment, encode_subscription
+from raftkafka.simulation.workload.assignor import (
+    assign_cooperative,
+    assign_range,
+    decode_assignment,
+    encode_assignment,
+    encode_subscription,
+)
 from raftkafka.simulation.workload.consumer import record_poll
 from raftkafka.simulation.workload.coordinator_link import WRONG_COORDINATOR, CoordinatorLink
 from raftkafka.simulation.workload.fetcher import EARLIEST, Fetcher, Position
@@ -28,7 +36,7 @@ from raftkafka.simulation.workload.recording import Recording, slots_text
 from raftkafka.simulation.workload.settings import WorkloadSettings
 from raftkafka.simulation.workload.standin import OpType
 
-PROTOCOL = "range"
+RANGE, COOPERATIVE = "range", "cooperative-sticky"
 PROTOCOL_TYPE = "consumer"
 REBALANCE_TIMEOUT_MS = 4_000
 POLL_TIMEOUT_MS = 300
@@ -45,16 +53,18 @@ class GroupMember:
         settings: WorkloadSettings,
         group: str,
         topics: Sequence[str],
+        protocol: str,
         instance_id: str | None,
     ) -> None:
         self.running = True
         self.finished = False
         self.assigned: Sequence[Slot] = ()
-        """What it reads in the generation that it is in; nothing between two generations."""
+        """What it reads now; with the eager protocol nothing between two generations."""
         self._client = client
         self._recording = recording
         self._settings = settings
         self._topics = list(topics)
+        self._protocol = protocol
         self._known = KnownCluster(client, topics)
         self._fetcher = Fetcher(client=client, known=self._known, recording=recording, uses_sessions=client.rng.random() < 0.5)
         self._coordinator = CoordinatorLink(client, group)
@@ -68,12 +78,13 @@ class GroupMember:
         while self.running:
             slots = await self._join()
             if slots is None:
+                if not self._membership.member_id:
+                    self._assign(())
                 await self._client.retry_pause()
-                continue
-            positions = await self._committed_positions(slots)
-            if positions is not None:
-                await self._consume(positions)
+            elif await self._take(slots):
+                await self._consume()
         await self._leave()
+        self._assign(())
         self.finished = True
 
     # Joining
@@ -88,7 +99,7 @@ class GroupMember:
             member_id=member.member_id,
             group_instance_id=member.instance_id,
             protocol_type=PROTOCOL_TYPE,
-            protocols=[JoinGroupRequestProtocol(name=PROTOCOL, metadata=encode_subscription(self._topics))],
+            protocols=[JoinGroupRequestProtocol(name=self._protocol, metadata=encode_subscription(self._topics, list(self.assigned)))],
         )
         try:
             response = await self._coordinator.ask(JOIN_GROUP_KEY, request, timeout_ms=REBALANCE_TIMEOUT_MS + 5_000)
@@ -130,7 +141,8 @@ class GroupMember:
         while not all(map(self._known.partition_count, self._topics)):
             await self._known.learn()
         counts = {topic: self._known.partition_count(topic) for topic in self._topics}
-        assigned = assign_range({each.member_id: bytes(each.metadata) for each in joined.members}, counts)
+        assign = assign_cooperative if self._protocol == COOPERATIVE else assign_range
+        assigned = assign({each.member_id: bytes(each.metadata) for each in joined.members}, counts)
         return [SyncGroupRequestAssignment(member_id=each, assignment=encode_assignment(slots)) for each, slots in assigned.items()]
 
     def _refused(self, code: int) -> None:
@@ -141,24 +153,37 @@ class GroupMember:
             self._membership.forget()
         self._rejoin = True
 
-    async def _committed_positions(self, slots: list[Slot]) -> list[Position] | None:
-        """Where to go on; none when it cannot be learned in this generation."""
+    async def _take(self, slots: list[Slot]) -> bool:
+        """Gives up what is not in the new generation, and goes on from the committed offsets in what was not there before; whether that
+        went well, and needs no other generation."""
+        self._rejoin = False
+        kept = self._fetcher.positions
+        if any(slot not in slots for slot in kept):
+            await self._commit()
+            self._assign([position for slot, position in kept.items() if slot in slots])
+            return False
+        added = [slot for slot in slots if slot not in kept]
+        committed = await self._committed(added) if added else {}
+        if committed is None:
+            return False
+        new = [Position(slot=slot, offset=committed.get(slot, EARLIEST)) for slot in added]
+        self._assign([*kept.values(), *new])
+        return True
+
+    async def _committed(self, slots: list[Slot]) -> dict[Slot, int] | None:
+        """The committed offsets of partitions; none when they cannot be learned in this generation."""
         for _ in range(10):
             committed = await self._offsets.fetch(slots, process=self._process)
-            if committed is not None:
-                return [Position(slot=slot, offset=committed.get(slot, EARLIEST)) for slot in slots]
-            if not self.running:
-                return None
+            if committed is not None or not self.running:
+                return committed
             await self._client.retry_pause()
         return None
 
     # A generation
 
-    async def _consume(self, positions: list[Position]) -> None:
+    async def _consume(self) -> None:
         """Reads and commits until something ends the generation."""
         rng, settings = self._client.rng, self._settings
-        self._assign(positions)
-        self._rejoin = False
         self._client.heap.spawn(self._beat(self._membership.generation))
         while self.running and not self._rejoin:
             records = await record_poll(self._recording, self._fetcher, self._process, who=self._client.name, timeout_ms=POLL_TIMEOUT_MS)
@@ -175,7 +200,8 @@ class GroupMember:
                 await self._leave()
                 break
         await self._commit()
-        self._assign(())
+        if self._protocol == RANGE or not self._membership.member_id:
+            self._assign(())
 
     async def _beat(self, generation: int) -> None:
         """Heartbeats, until the generation is over for this member."""
@@ -236,6 +262,9 @@ class GroupMember:
         self._process = self._recording.next_process()
 
     def _assign(self, positions: Sequence[Position]) -> None:
+        """It has these from now on, and no others."""
+        if not positions and not self.assigned:
+            return
         self._fetcher.assign(positions)
         self.assigned = [position.slot for position in positions]
         self._record_assign(self.assigned)

@@ -1,6 +1,7 @@
 """Network cuts between nodes, on purpose and without root: `make partition` writes a file and sends SIGUSR1, the broker obeys.
 
 The file holds `{"cut_to": [node ids], "cut_from": [node ids]}`: frames to those nodes are dropped, frames from those nodes are dropped.
+It may also hold `"delay_to_ms": {"node id": milliseconds}`: frames to those nodes leave so much later, in order; nothing of them is lost.
 As when packets are lost, connections stay open and go silent, and new ones time out; a connection that was cut is closed when the cut
 ends, since bytes of it are missing. Clients are never cut.
 
@@ -10,7 +11,7 @@ A link leaves from a loopback address that is its node's own (127.1.0.<node id>)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 import trio
@@ -21,10 +22,11 @@ from raftkafka.server.stream import FrameStream
 
 @attrs.frozen(kw_only=True)
 class Cuts:
-    """The nodes that this one does not reach (`cut_to`), and those that do not reach this one (`cut_from`)."""
+    """The nodes that this one does not reach (`cut_to`), those that do not reach this one (`cut_from`), and those it reaches late."""
 
     cut_to: frozenset[int] = frozenset()
     cut_from: frozenset[int] = frozenset()
+    delay_to_ms: Mapping[int, int] = attrs.field(factory=dict)
 
     def touches(self, node_id: int) -> bool:
         return node_id in self.cut_to or node_id in self.cut_from
@@ -52,7 +54,8 @@ class Faults:
             self.cuts = cuts
             self._changed.set()
             self._changed = trio.Event()
-            self._log.warning("network-cut", cut_to=sorted(cuts.cut_to), cut_from=sorted(cuts.cut_from))
+            late = {str(node_id): delay_ms for node_id, delay_ms in sorted(cuts.delay_to_ms.items())}
+            self._log.warning("network-cut", cut_to=sorted(cuts.cut_to), cut_from=sorted(cuts.cut_from), delay_to_ms=late)
 
     async def reachable(self, node_id: int) -> None:
         """Waits until no cut touches this node."""
@@ -65,8 +68,13 @@ class Faults:
             was_cut = stream.mute or stream.deaf
             stream.mute = node_id in self.cuts.cut_to
             stream.deaf = node_id in self.cuts.cut_from
+            self.delay(stream, node_id)
             if was_cut and not (stream.mute or stream.deaf):
                 stream.close("the network cut ended")
+
+    def delay(self, stream: FrameStream, node_id: int) -> None:
+        """What is sent on this stream, which leads to that node, leaves as late as the file says."""
+        stream.delay_s = self.cuts.delay_to_ms.get(node_id, 0) / 1000
 
 
 def link_address(node_id: int) -> str | None:
@@ -88,4 +96,8 @@ def _read(path: str) -> Cuts:
             wanted = json.load(file)
     except FileNotFoundError:
         return Cuts()
-    return Cuts(cut_to=frozenset(map(int, wanted.get("cut_to", ()))), cut_from=frozenset(map(int, wanted.get("cut_from", ()))))
+    return Cuts(
+        cut_to=frozenset(map(int, wanted.get("cut_to", ()))),
+        cut_from=frozenset(map(int, wanted.get("cut_from", ()))),
+        delay_to_ms={int(node_id): max(0, int(delay_ms)) for node_id, delay_ms in wanted.get("delay_to_ms", {}).items()},
+    )

@@ -148,6 +148,7 @@ class Links:
                 max_frame_bytes=self._settings.max_frame_bytes,
                 now_ms=self._driver.now_ms(),
             )
+            self._faults.delay(link.stream, link.peer_id)
         return False
 
 

@@ -157,6 +157,7 @@ class Listeners:
             max_frame_bytes=self._settings.max_frame_bytes,
             now_ms=self._driver.now_ms(),
         )
+        self._faults.delay(stream, node_at(host))
         connection = Connection(listener=listener, peer=f"{host}:{port}", handle=stream)
         inbound = InboundConnection(driver=self._driver, connection=connection, stream=stream, settings=self._settings, remote_host=host)
         self.connections[inbound] = None

@@ -132,6 +132,7 @@ class FrameStream:
 
     __slots__ = (
         "_backlog",
+        "_late",
         "_max_frame_bytes",
         "_nursery",
         "_pool",
@@ -143,6 +144,7 @@ class FrameStream:
         "close_reason",
         "closed",
         "deaf",
+        "delay_s",
         "frame_bytes",
         "frame_since_ms",
         "hostile",
@@ -160,6 +162,7 @@ class FrameStream:
         self._unsent: deque[Buffer] = deque()
         self._resumed: trio.Event | None = None
         self._writer_done = trio.Event()
+        self._late: deque[tuple[float, Sequence[Buffer]]] = deque()
         self.unsent_bytes = 0
         self.active_ms = now_ms
         """When bytes last arrived."""
@@ -173,11 +176,34 @@ class FrameStream:
         """Whether the peer broke the protocol."""
         self.mute = self.deaf = False
         """A network fault on purpose (`server.faults`): what is sent is dropped; what arrives is dropped."""
+        self.delay_s = 0.0
+        """Another one: what is sent leaves so much later."""
 
     def send(self, buffers: Sequence[Buffer]) -> None:
         """Sends at once what the socket takes and keeps the rest, in order. The buffers must not change afterwards."""
         if self.closed or self.mute:
             return
+        if self.delay_s or self._late:
+            self._send_late(buffers)
+        else:
+            self._send_now(buffers)
+
+    def _send_late(self, buffers: Sequence[Buffer]) -> None:
+        self._late.append((trio.current_time() + self.delay_s, buffers))
+        if len(self._late) == 1:
+            self._nursery.start_soon(self._write_late)
+
+    async def _write_late(self) -> None:
+        """The task that sends what is late: runs while there is any. What is late when the stream is cut or closed is lost."""
+        while self._late and not self.closed:
+            due, buffers = self._late[0]
+            await trio.sleep_until(due)
+            if not (self.closed or self.mute):
+                self._send_now(buffers)
+            self._late.popleft()
+        self._late.clear()
+
+    def _send_now(self, buffers: Sequence[Buffer]) -> None:
         if self._unsent:
             self._unsent.extend(buffers)
             self.unsent_bytes += sum(map(len, buffers))

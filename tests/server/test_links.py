@@ -101,6 +101,18 @@ async def test_a_node_is_known_by_the_address_of_its_links_and_clients_are_never
         assert await node_two.closed_by_server()
 
 
+async def test_a_delay_makes_frames_late_and_keeps_their_order(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        await _cut(server, cut_to=[], cut_from=[], delay_to_ms={"2": 80})
+        peer = await _open_link(server)
+        began = trio.current_time()
+        await _ask_node(server, SendOnLink(LINK, (framed(b"one"),)))
+        await _cut(server, cut_to=[], cut_from=[])
+        await _ask_node(server, SendOnLink(LINK, (framed(b"two"),)))
+        assert [await peer.receive(), await peer.receive()] == [b"one", b"two"]
+        assert trio.current_time() - began >= 0.08
+
+
 async def test_a_damaged_faults_file_changes_nothing(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         (tmp_path / "faults.json").write_text("{")
@@ -137,8 +149,9 @@ async def _ask_node(server: Served, *effects: NodeEffect) -> None:
     await eventually(lambda: server.node.calls[-1] == "closed" or "closed" in server.node.calls)
 
 
-async def _cut(server: Served, *, cut_to: list[int], cut_from: list[int]) -> None:
+async def _cut(server: Served, *, cut_to: list[int], cut_from: list[int], delay_to_ms: dict[str, int] | None = None) -> None:
     before = len(server.log.lines)
-    (server.directory / "faults.json").write_text(json.dumps({"cut_to": cut_to, "cut_from": cut_from}))
+    faults = {"cut_to": cut_to, "cut_from": cut_from, "delay_to_ms": delay_to_ms or {}}
+    (server.directory / "faults.json").write_text(json.dumps(faults))
     os.kill(os.getpid(), signal.SIGUSR1)
     await eventually(lambda: any(event == "network-cut" for event, _ in server.log.lines[before:]))

@@ -92,4 +92,8 @@ class Workers:
 
     def failures(self, seed: int, cases: Sequence[Case], broken_rules: tuple[Rule, ...]) -> Sequence[Failure | None]:
         """How each of some cases of one seed fails, if it does."""
-        return [each.result() for each in [self._pool.submit(failure_of, seed, case, broken_rules) for case in cases]]
+        return [each.result() for each in [self._pool.submit(_failure, seed, case, broken_rules) for case in cases]]
+
+
+def _failure(seed: int, case: Case, broken_rules: tuple[Rule, ...]) -> Failure | None:
+    return failure_of(seed, case, broken_rules, run=run_seed)

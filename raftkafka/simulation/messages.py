@@ -21,6 +21,7 @@ from raftkafka.broker.control import Forward, ForwardReply, Hello, RaftFrame, de
 from raftkafka.metadata import control_messages as control
 from raftkafka.protocol.fetch_codec import FetchRequestData, FetchResponseData, decode_fetch_request, decode_fetch_response
 from raftkafka.protocol.framing import read_message, read_request_body, read_request_header, read_response_header
+from raftkafka.protocol.messages.produce import ProduceRequest, ProduceResponse
 from raftkafka.protocol.registry import APIS
 from raftkafka.raft import messages as raft
 from raftkafka.simulation.network import frames_of
@@ -115,7 +116,7 @@ class MessageReader:
             body = read_request_body(header, frame, position)
             kind = _kind_of(key)
         connection.asked[header.correlation_id] = (key, version, kind)
-        text = _fetch_text(body, self._topic_name) if key == FETCH_KEY else _body_text(body, self._topic_name)
+        text = _request_text(key, body, self._topic_name)
         idle = key == HEARTBEAT_KEY or (key == FETCH_KEY and not body.partitions)
         return Message(kind=kind, name=APIS[key].name, is_answer=False, text=text, idle=idle)
 
@@ -131,7 +132,8 @@ class MessageReader:
         response_class: type[Any] = APIS[key].response
         body: Any = read_message(response_class, version, frame, position)[0]
         idle = key == HEARTBEAT_KEY and body.error_code == ErrorCode.NONE
-        return Message(kind=kind, name=APIS[key].name, is_answer=True, text=_body_text(body, self._topic_name), idle=idle)
+        text = _produced_text(body, self._topic_name) if key == PRODUCE_KEY else _body_text(body, self._topic_name)
+        return Message(kind=kind, name=APIS[key].name, is_answer=True, text=text, idle=idle)
 
 
 def _is_hello(frame: bytes) -> bool:
@@ -234,6 +236,34 @@ def _decision_text(item: control.AlterPartitionResult, topic_name: TopicName) ->
 
 
 # Kafka's protocol
+
+
+def _request_text(key: int, body: Any, topic_name: TopicName) -> str:
+    if key == FETCH_KEY:
+        return _fetch_text(body, topic_name)
+    return _produce_text(body, topic_name) if key == PRODUCE_KEY else _body_text(body, topic_name)
+
+
+def _produce_text(request: ProduceRequest, topic_name: TopicName) -> str:
+    parts = [f"acks {request.acks}"]
+    for topic in request.topic_data:
+        for each in topic.partition_data:
+            text = f"{topic.name or topic_name(topic.topic_id)}-{each.index}"
+            for _, header in batches(each.records or b""):
+                text += f" {header.last_offset_delta + 1} records"
+                if header.producer_id >= 0:
+                    text += f" of producer {header.producer_id}/{header.producer_epoch} sequence {header.base_sequence}"
+            parts.append(text)
+    return "; ".join(parts)
+
+
+def _produced_text(response: ProduceResponse, topic_name: TopicName) -> str:
+    parts = []
+    for topic in response.responses:
+        for each in topic.partition_responses:
+            outcome = _error_name(each.error_code) if each.error_code else f"at {each.base_offset}"
+            parts.append(f"{topic.name or topic_name(topic.topic_id)}-{each.index} {outcome}")
+    return "; ".join(parts)
 
 
 def _fetch_text(request: FetchRequestData, topic_name: TopicName) -> str:

@@ -59,7 +59,7 @@ class Narrator:
         self._heap = world.heap
         self._sink = sink
         self._verbose = verbose
-        self._states = ReplicaStates()
+        self._states = ReplicaStates(world)
         self._reader = MessageReader(self._states.topic_name)
 
     def line(self, who: str, text: str) -> None:

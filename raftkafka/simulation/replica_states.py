@@ -12,6 +12,7 @@ import attrs
 from raftkafka.base.ids import PartitionKey
 from raftkafka.broker.node import BrokerNode
 from raftkafka.broker.node_port import NodePort
+from raftkafka.simulation.world import World
 
 QUORUM = "quorum"
 """The name of the metadata log among the partitions."""
@@ -49,20 +50,24 @@ class ReplicaChange:
 class ReplicaStates:
     """The states of all replicas of a world, as far as they were looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._states: dict[tuple[str, str], ReplicaState] = {}
         self._topic_names: dict[bytes, str] = {}
 
     def topic_name(self, topic_id: bytes) -> str:
         """The name of a topic that some node has known."""
+        if topic_id not in self._topic_names:
+            for machine in self._world.machines.values():
+                if machine.process is not None and isinstance(machine.process.node, BrokerNode):
+                    for topic in machine.process.node.parts.services.image.topics.by_id.values():
+                        self._topic_names[topic.topic_id] = topic.name
         return self._topic_names.get(topic_id, "topic?")
 
     def changes(self, who: str, node: NodePort) -> Iterator[ReplicaChange]:
         """What has changed in a node since the last look."""
         if not isinstance(node, BrokerNode):
             return
-        for topic in node.parts.services.image.topics.by_id.values():
-            self._topic_names[topic.topic_id] = topic.name
         for subject, state in _states_of(node):
             before = self._states.get((who, subject))
             if before != state:

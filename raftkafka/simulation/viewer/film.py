@@ -59,7 +59,7 @@ class Film:
     def __init__(self, world: World) -> None:
         self._world = world
         self._heap = world.heap
-        self._states = ReplicaStates()
+        self._states = ReplicaStates(world)
         self._narrator = Narrator(world, self._tell)
         self._reader = MessageReader(self._states.topic_name)
         self._lanes = Texts()
@@ -146,10 +146,11 @@ class Film:
 
     def _faults(self, result: Result) -> list[list[Any]]:
         begin_us = self._world.start_us
+        heal_us = begin_us + result.profile.duration_ms * US_PER_MS
         return [
             [
                 begin_us + fault.at_ms * US_PER_MS,
-                begin_us + (fault.at_ms + fault.duration_ms) * US_PER_MS,
+                min(begin_us + (fault.at_ms + fault.duration_ms) * US_PER_MS, heal_us),
                 list(machines_of(fault)),
                 fault.kind.value,
                 str(fault),

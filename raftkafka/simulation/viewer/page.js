@@ -2,7 +2,7 @@
 // The controls: time, zoom, filters, the list of events.
 
 const SPEEDS = [["slow", 1 / 40], ["normal", 1 / 12], ["fast", 1 / 4]]; // Of the shown time, in a second.
-const LIST_LINES = 400;
+const LIST_LINES = 120;
 const ROWS_OFF = ["hw", "group", "node", "topic"]; // Marks that are not shown at first.
 
 /** The quorum, and the logs that hold most: of them there may be many. */
@@ -119,6 +119,9 @@ function showEvents() {
   const list = listed();
   const next = lowerBound(list.length, (place) => list[place].at, state.cursor + 1);
   const first = Math.max(0, next - LIST_LINES / 2);
+  const key = `${state.search} ${next} ${state.cursor === list[next - 1]?.at}`;
+  if (showEvents.key === key) return;
+  showEvents.key = key;
   const box = element("events");
   const lines = list.slice(first, first + LIST_LINES).map((event, index) => eventLine(event, first + index, next));
   box.replaceChildren(...lines);

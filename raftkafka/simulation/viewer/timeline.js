@@ -133,6 +133,7 @@ class Timeline {
 
   drawFaults() {
     const { context } = this;
+    const labels = new Map(); // Machine -> where its labels end, row by row.
     for (const [from, to, machines, kind] of film.faults) {
       const x = this.x(from);
       const width = Math.max(2, this.x(to) - x);
@@ -144,9 +145,16 @@ class Timeline {
         if (y === undefined) continue;
         context.fillStyle = "rgba(198, 47, 59, .13)";
         context.fillRect(x, y - NODE_ROW / 2 + 2, width, NODE_ROW - 4);
+        const left = Math.max(x, GUTTER) + 4;
+        const wide = context.measureText(kind).width;
+        if (x + width - left < wide) continue;
+        if (!labels.has(machine)) labels.set(machine, []);
+        const rows = labels.get(machine);
+        const row = rows.findIndex((until) => until < left);
+        rows[row < 0 ? rows.length : row] = left + wide + 6;
         context.fillStyle = "#c62f3b";
         context.textAlign = "left";
-        if (width > 30) context.fillText(kind, Math.max(x, GUTTER) + 4, y - NODE_ROW / 2 + 10, width - 6);
+        context.fillText(kind, left, y - NODE_ROW / 2 + 10 + 11 * (row < 0 ? rows.length - 1 : row));
       }
     }
   }
@@ -262,7 +270,7 @@ class Timeline {
   /** Names beside the arrows, where there is room for them. */
   labelMessages(marks) {
     const { context } = this;
-    if (marks.length > 70) return;
+    if (marks.length > 45) return;
     const taken = [];
     context.font = "10px system-ui, DejaVu Sans, sans-serif";
     context.textAlign = "left";

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -41,6 +42,9 @@ def simulate(given: RunInput, wanted: Shown | None = None, *, plan_file: str | N
     wanted = wanted or Shown()
     try:
         result = run(given, print_trace(verbose=wanted.verbose) if wanted.trace else None)
+    except BrokenPipeError:  # Whoever read the trace has seen enough (`make sim | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception:  # A bug in the simulator is a finding like a broken invariant: it must be told with its seed.
         traceback.print_exc()
         print(f"seed {given.seed}: the run itself failed.\nRepeat it with: {given.command(plan_file=plan_file)}", file=sys.stderr)

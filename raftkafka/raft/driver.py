@@ -27,6 +27,7 @@ from raftkafka.raft.config import RaftConfig
 from raftkafka.raft.effects import Barrier, DriverEffect, OwnerEffect, WriteEntries, WriteSnapshot, WriteVote
 from raftkafka.raft.messages import RaftMessage
 from raftkafka.raft.node import RaftNode
+from raftkafka.raft.state import RaftState
 from raftkafka.raft.status import RaftStatus, status_of
 from raftkafka.raft.store import RaftStore
 
@@ -118,6 +119,16 @@ class RaftDriver:
         """The owner's state after all entries below `end_offset`, all of them committed; `epoch` is the last one's. The log drops them."""
         self._node.save_snapshot(end_offset=end_offset, epoch=epoch, data=data)
         self._write()
+
+    @property
+    def state(self) -> RaftState:
+        """The node's state, for who checks invariants; nobody outside changes it."""
+        return self._node.state
+
+    @property
+    def store(self) -> RaftStore:
+        """Its files, for who checks invariants: what of the state is stable."""
+        return self._store
 
     def status(self, now_ms: int) -> RaftStatus:
         return status_of(self._node.state, now_ms)

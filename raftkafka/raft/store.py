@@ -65,7 +65,10 @@ class RaftStore:
         self._next_sequence = 1
         self._end_offset = 0
         self._stable_end_offset = 0
-        self._vote = FileWrite("", b"")
+        self.stable_vote: tuple[int, NodeId | None] = (0, None)
+        """The epoch and the vote on stable storage."""
+        self._written_vote: tuple[int, NodeId | None] = (0, None)
+        self._begun_vote: tuple[int, NodeId | None] = (0, None)
         self._pending_writes: dict[str, FileWrite] = {}
         self._pending_syncs: dict[str, None] = {}
         self._pending_deletes: list[str] = []
@@ -84,6 +87,7 @@ class RaftStore:
         self._disk.make_dir(self._directory)
         names = self._disk.list_dir(self._directory)
         epoch, voted_for = self._load_vote() if "vote" in names else (0, None)
+        self.stable_vote = self._begun_vote = (epoch, voted_for)
         snapshot, first_sequence = self._load_snapshot() if "snapshot" in names else (None, 0)
         start_offset, start_epoch = (snapshot.end_offset, snapshot.epoch) if snapshot is not None else (0, 0)
         files = sorted((_segment_file(self._directory, name) for name in names if name.startswith("log-")), key=lambda file: file.sequence)
@@ -114,6 +118,7 @@ class RaftStore:
     # -- writes
 
     def write_vote(self, epoch: int, voted_for: NodeId | None) -> None:
+        self._written_vote = (epoch, voted_for)
         self._replace("vote", [VERSION, epoch, voted_for])
 
     def write_entries(self, start_offset: int, entries: Sequence[Entry]) -> None:
@@ -184,12 +189,13 @@ class RaftStore:
         """What a `Persist` must name now, to make everything written so far stable."""
         writes, syncs = tuple(self._pending_writes.values()), tuple(self._pending_syncs)
         self._begun, self._begun_end_offset, self._begun_deletes = self.written, self._end_offset, self._pending_deletes
+        self._begun_vote = self._written_vote
         self._pending_writes, self._pending_syncs, self._pending_deletes = {}, {}, []
         return writes, syncs
 
     def complete_persist(self) -> None:
         """The `Persist` begun last is done."""
-        self.stable = self._begun
+        self.stable, self.stable_vote = self._begun, self._begun_vote
         self._stable_end_offset = max(self._stable_end_offset, self._begun_end_offset)
         for path in self._begun_deletes:
             self._disk.delete(path)

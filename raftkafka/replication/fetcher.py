@@ -339,6 +339,10 @@ class FetcherPool:
             fetcher = self._fetchers[leader_id] = LeaderFetcher(leader_id, self._replicas, self._settings)
         return fetcher
 
+    def fetched_from(self, key: PartitionKey) -> list[NodeId]:
+        """All leaders whose fetchers have it: one at most."""
+        return [leader_id for leader_id, fetcher in self._fetchers.items() if key in fetcher.targets]
+
     def leader_of(self, key: PartitionKey) -> NodeId | None:
         """The broker that this partition is fetched from."""
         return self._leader_of.get(key)

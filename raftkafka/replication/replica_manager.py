@@ -13,7 +13,7 @@ KIP-392 (fetch from follower), KIP-951 (leader hints), KIP-1166 (high watermark)
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
 from raftkafka.base.rules import Rule
@@ -191,6 +191,15 @@ class ReplicaManager:
     def partition(self, key: PartitionKey) -> Partition | None:
         """The hosted replica, for status reports and tests."""
         return self._replicas.by_key.get(key)
+
+    @property
+    def hosted(self) -> Mapping[PartitionKey, Partition]:
+        """All hosted replicas, for who checks invariants; nobody outside changes them."""
+        return self._replicas.by_key
+
+    def fetched_from(self, key: PartitionKey) -> list[NodeId]:
+        """The brokers that the partition is fetched from: its leader, or nobody."""
+        return self._fetchers.fetched_from(key)
 
     # Links to leaders.
 

@@ -49,6 +49,8 @@ class Surroundings:
     network: Network
     trace: Trace
     broken: Callable[[str], None]
+    changed: Callable[[Machine], None] = lambda machine: None
+    """A node has settled, a process has ended, or a disk has lost something: what was seen of the machine may be out of date."""
 
 
 class Machine:
@@ -73,6 +75,10 @@ class Machine:
         self.rng = rng
         self._surroundings = surroundings
         self._make_node = make_node
+        self.ended_cleanly = True
+        """Whether the last process stopped by itself, as one that was told to."""
+        self.loss_count = 0
+        """How often the disk has lost what was not stable, or all."""
         self.may_fail = False
         """Whether the disk was damaged on purpose, so that a process may end by itself."""
         self._powered = True
@@ -101,6 +107,8 @@ class Machine:
         self._trace("starts")
         process = SimProcess(self, self._surroundings, self._make_node(self.disk, random.Random(self.rng.getrandbits(64))))
         self.process = process
+        process.is_unclean_restart = not self.ended_cleanly
+        self.ended_cleanly = False
         process.start()
 
     def kill(self) -> None:
@@ -117,6 +125,8 @@ class Machine:
             self._end_process()
             self.disk.crash(self.rng)
             self._powered = False
+            self.loss_count += 1
+            self._surroundings.changed(self)
 
     def pause(self) -> None:
         """SIGSTOP: the machine answers connection attempts, the process does nothing."""
@@ -143,6 +153,7 @@ class Machine:
     def process_stopped(self) -> None:
         """The node has stopped cleanly."""
         self._trace("stopped cleanly")
+        self.ended_cleanly = True
         self._end_process()
         if self._start_again:
             self._start_again = False
@@ -161,6 +172,7 @@ class Machine:
             self.process = None
             self._surroundings.network.process_ended(self.name)
             self.disk.kill()
+            self._surroundings.changed(self)
 
     def _trace(self, text: str) -> None:
         self._surroundings.trace.line(self.name, text)
@@ -174,6 +186,7 @@ class SimProcess:
         self.ended = False
         self.paused = False
         self.stopping = False
+        self.is_unclean_restart = False
         self._machine = machine
         self._surroundings = surroundings
         self._missed: deque[Callable[[int], None]] = deque()
@@ -223,6 +236,7 @@ class SimProcess:
                 return
         if self._surroundings.trace.watcher is not None:
             self._surroundings.trace.watcher.settled(machine.name, node)
+        self._surroundings.changed(machine)
         if node.stopped:
             machine.process_stopped()
             return

@@ -74,9 +74,11 @@ class World:
         self.trace = Trace(self.heap, sink=sink, detailed=detailed)
         self.network = Network(self.heap, self.trace, self.rng("network"), self.settings.network)
         self.checks: list[Callable[[World], None]] = []
+        self.machine_checks: list[Callable[[Machine], None]] = []
+        """Called when a machine's node has settled or its process has ended; may raise `Violation`."""
         self.start_us = 0
         """When the faults of a plan count from: set by the run once the cluster stands."""
-        surroundings = Surroundings(heap=self.heap, network=self.network, trace=self.trace, broken=self._broken)
+        surroundings = Surroundings(heap=self.heap, network=self.network, trace=self.trace, broken=self._broken, changed=self._changed)
         self.machines = {
             f"n{node_id}": self._make_machine(node_id, make_node, surroundings) for node_id in range(1, self.settings.node_count + 1)
         }
@@ -141,6 +143,10 @@ class World:
             rng=rng,
             clock=SimClock(self.heap, rate_ppm=rng.randint(-drift, drift), wall_offset_ms=rng.randint(-offset, offset)),
         )
+
+    def _changed(self, machine: Machine) -> None:
+        for check in self.machine_checks:
+            check(machine)
 
     def _broken(self, what: str) -> None:
         raise Violation(what)

@@ -17,6 +17,7 @@ from raftkafka.simulation.checks import violations_of
 from raftkafka.simulation.cluster import SimCluster
 from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.faults import FaultPlan, draw_plan
+from raftkafka.simulation.invariants import Invariants
 from raftkafka.simulation.profiles import Profile
 from raftkafka.simulation.watch import Watcher
 from raftkafka.simulation.workload.clients import Clients
@@ -87,6 +88,7 @@ class Run:
         make_node = make_node or SimCluster(seed=seed, node_count=profile.node_count, overrides=overrides).make_node
         settings = WorldSettings(node_count=profile.node_count, network=profile.network)
         self.world = World(seed, make_node=make_node, settings=settings, sink=sink, detailed=detailed)
+        self.invariants = Invariants(self.world)
         self.clients = Clients(self.world, profile.workload)
         self.plan = plan if plan is not None else self._draw_plan()
 

@@ -1,0 +1,98 @@
+"""Looks at the newest committed metadata whenever a node has applied more of it, and calls the invariants of `metadata`."""
+
+from __future__ import annotations
+
+from raftkafka.base.ids import NodeId, PartitionKey
+from raftkafka.controller.policy import TopicPolicy
+from raftkafka.controller.settings import ControllerSettings
+from raftkafka.metadata.image import MetadataImage, PartitionRegistration
+from raftkafka.simulation.invariants import metadata, replicas
+from raftkafka.simulation.invariants.memory import ClusterMemory, is_unclean
+
+KEPT_IMAGES = 256
+"""How far a node may lag behind and still be compared."""
+
+
+class MetadataEye:
+    """Of a whole world. `settings` are those of every controller."""
+
+    def __init__(self, memory: ClusterMemory, settings: ControllerSettings) -> None:
+        self._memory = memory
+        self._settings = settings
+
+    def look(self, node_id: NodeId, image: MetadataImage) -> None:
+        """A node has this image now."""
+        memory = self._memory
+        known = memory.images.get(image.offset)
+        if known is not None:
+            metadata.metadata_is_a_prefix(node_id, image, known)
+            return
+        memory.images[image.offset] = image
+        if len(memory.images) > KEPT_IMAGES:
+            del memory.images[next(iter(memory.images))]
+        if image.offset > memory.image.offset:
+            self._newer(memory.image, image)
+
+    def _newer(self, before: MetadataImage, after: MetadataImage) -> None:
+        memory = self._memory
+        memory.image = after
+        restarted: dict[NodeId, bool] = {}
+        if after.brokers is not before.brokers:
+            for node_id, broker in before.brokers.items():
+                now = after.brokers.get(node_id)
+                restarted[node_id] = now is None or now.broker_epoch != broker.broker_epoch
+                if now is not None and now is not broker:
+                    metadata.broker_epochs_monotonic(node_id, broker, now)
+        else:
+            restarted = dict.fromkeys(before.brokers, False)
+        brokers_changed = after.brokers is not before.brokers
+        policies = TopicPolicy(before, self._settings), TopicPolicy(after, self._settings)
+        for topic_id, topic in after.topics.by_id.items():
+            old_topic = before.topics.by_id.get(topic_id)
+            same_policy = after.configs is before.configs
+            if old_topic is topic and not brokers_changed and same_policy:
+                continue
+            for index, registration in topic.partitions.items():
+                old = old_topic.partitions.get(index) if old_topic is not None else None
+                if old is registration and not brokers_changed and same_policy:
+                    continue
+                size = len(registration.replicas)
+                min_isrs = policies[0].min_isr(topic.name, size), policies[1].min_isr(topic.name, size)
+                self._partition(PartitionKey(topic_id, index), f"{topic.name}-{index}", old, registration, min_isrs, restarted)
+
+    def _partition(
+        self,
+        key: PartitionKey,
+        name: str,
+        before: PartitionRegistration | None,
+        after: PartitionRegistration,
+        min_isrs: tuple[int, int],
+        restarted: dict[NodeId, bool],
+    ) -> None:
+        partition = self._memory.partition(key)
+        partition.registration, partition.min_isr = after, min_isrs[1]
+        metadata.isr_and_elr_well_formed(name, after, self._memory.image.brokers, min_isrs[1])
+        if before is not None and before is not after:
+            metadata.partition_epochs_monotonic(name, before, after)
+            metadata.elr_keeps_min_isr(name, before, after, min(min_isrs), restarted)
+        if is_unclean(after) and (before is None or after.leader_epoch > before.leader_epoch):
+            partition.unclean_epoch = after.leader_epoch
+            partition.unclean = True
+        self._check_restarts(key, name, after)
+        for node_id, view in partition.views.items():
+            if self._memory.is_registered(node_id):
+                replicas.leader_candidate_completeness(view, partition)
+                if view.leads:
+                    replicas.replication_quorum_superset(view, partition)
+                    replicas.leader_completeness(view, partition)
+
+    def _check_restarts(self, key: PartitionKey, name: str, registration: PartitionRegistration) -> None:
+        for node_id, process in self._memory.processes.items():
+            if key in process.owes and self._memory.is_registered(node_id):
+                partition = self._memory.partition(key)
+                view = partition.views.get(node_id)
+                elected_uncleanly = is_unclean(registration) and registration.leader == node_id
+                if elected_uncleanly or (view is not None and partition.has_caught_up(view)):
+                    del process.owes[key]
+                else:
+                    metadata.unclean_exclusion(name, process, registration)

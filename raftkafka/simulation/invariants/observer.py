@@ -1,0 +1,125 @@
+"""Looks at a world from outside, while it runs: whenever a machine's node has settled, what has changed is checked.
+
+    Invariants(world) ── each machine ── a process ── RaftEye, ReplicaEye ──▶ raft.py, replicas.py
+                      └─ the newest metadata ── MetadataEye ──▶ metadata.py
+
+Invariants
+- Looking changes nothing of a node, and draws nothing from chance.
+- It costs a comparison of a few numbers per replica where nothing has changed.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from raftkafka.base.ids import NodeId
+from raftkafka.broker.node import BrokerNode
+from raftkafka.controller.settings import ControllerSettings
+from raftkafka.metadata.image import MetadataImage
+from raftkafka.simulation.events import US_PER_MS
+from raftkafka.simulation.invariants.memory import ClusterMemory, PartitionMemory, ProcessMemory, RaftMemory
+from raftkafka.simulation.invariants.metadata_eye import MetadataEye
+from raftkafka.simulation.invariants.raft_eye import RaftEye
+from raftkafka.simulation.invariants.replica_eye import ReplicaEye
+from raftkafka.simulation.machine import Machine, SimProcess
+from raftkafka.simulation.world import World
+
+
+@attrs.define(eq=False, kw_only=True)
+class _Seen:
+    """A process that is looked at."""
+
+    process: SimProcess
+    node: BrokerNode
+    raft: RaftEye
+    replicas: ReplicaEye
+    image: MetadataImage | None = None
+    ended: bool = False
+
+
+class Invariants:
+    """Checks a world from its beginning. It puts itself on `World.machine_checks`."""
+
+    def __init__(self, world: World) -> None:
+        voters = tuple(NodeId(number) for number in range(1, len(world.machines) + 1))
+        self.memory = ClusterMemory(raft=RaftMemory(voters), image=MetadataImage(cluster_id=""))
+        self._world = world
+        self._seen: dict[str, _Seen] = {}
+        self._losses: dict[str, int] = {}
+        self._metadata: MetadataEye | None = None
+        world.machine_checks.append(self.look)
+
+    def look(self, machine: Machine) -> None:
+        """Something has happened to a machine; raises `Violation`."""
+        seen, process = self._seen.get(machine.name), machine.process
+        if process is None:
+            self._ended(machine, seen)
+            return
+        if seen is None or seen.process is not process:
+            if type(process.node) is not BrokerNode:
+                return
+            self._ended(machine, seen)
+            seen = self._seen[machine.name] = self._begin(machine, process, process.node)
+        parts = seen.node.parts
+        seen.raft.look(machine.clock.now_ms())
+        image = parts.services.image
+        if image is not seen.image and self._metadata is not None:
+            seen.image = image
+            self._metadata.look(parts.services.node_id, image)
+        seen.replicas.look()
+
+    def _begin(self, machine: Machine, process: SimProcess, node: BrokerNode) -> _Seen:
+        """A process has begun."""
+        memory, parts = self.memory, node.parts
+        node_id = parts.services.node_id
+        if self._metadata is None:
+            config = node.config
+            settings = ControllerSettings(min_insync_replicas=config.min_insync_replicas)
+            self._metadata = MetadataEye(memory, settings)
+        known = memory.image.brokers.get(node_id)
+        memory.processes[node_id] = ProcessMemory(
+            node_id,
+            earlier_broker_epoch=known.broker_epoch if known is not None else -1,
+            owes=dict.fromkeys(key for key, each in memory.partitions.items() if node_id in each.mirrors)
+            if process.is_unclean_restart
+            else {},
+        )
+        return _Seen(
+            process=process,
+            node=node,
+            raft=RaftEye(memory.raft, parts.raft, parts, is_wiped=False),
+            replicas=ReplicaEye(memory, memory.processes[node_id], parts, machine.disk, is_damaged=machine.may_fail),
+        )
+
+    def _ended(self, machine: Machine, seen: _Seen | None) -> None:
+        """There is no process now; its disk may have lost something."""
+        if seen is not None and not seen.ended:
+            seen.ended = True
+            seen.raft.ended()
+            seen.replicas.ended()
+        losses = self._losses.get(machine.name, 0)
+        if machine.loss_count == losses:
+            return
+        self._losses[machine.name] = machine.loss_count
+        if seen is not None:
+            for partition in self.memory.partitions.values():
+                if seen.node.config.node_id in partition.mirrors:
+                    partition.losses += machine.loss_count - losses
+            seen.replicas.lost_bytes()
+
+    # What clients were told
+
+    def partition_of(self, topic: str, index: int) -> tuple[str, PartitionMemory] | None:
+        """A partition of the newest metadata, by the name of its topic."""
+        image = self.memory.image.topics.by_name.get(topic)
+        if image is None:
+            return None
+        for key, partition in self.memory.partitions.items():
+            if key.topic_id == image.topic_id and key.partition == index:
+                return f"{topic}-{index}", partition
+        return None
+
+    @property
+    def now_ms(self) -> int:
+        """Virtual time."""
+        return self._world.heap.now_us // US_PER_MS

@@ -1,0 +1,178 @@
+"""Looks at the replicas of a process whenever its node has settled, and calls the invariants of `replicas` on what has changed."""
+
+from __future__ import annotations
+
+from raftkafka.base.ids import NodeId
+from raftkafka.broker.parts import Parts
+from raftkafka.replication.partition import Partition
+from raftkafka.simulation.disk import SimDisk
+from raftkafka.simulation.invariants import metadata, raft, replicas
+from raftkafka.simulation.invariants.memory import ClusterMemory, PartitionMemory, ProcessMemory, ReplicaView
+from raftkafka.simulation.invariants.mirror import LogMirror, Producer
+
+Version = tuple[object, ...]
+
+
+class ReplicaEye:
+    """Of one process. `memory` is shared by all."""
+
+    def __init__(self, memory: ClusterMemory, process: ProcessMemory, parts: Parts, disk: SimDisk, *, is_damaged: bool) -> None:
+        self._memory = memory
+        self._process = process
+        self._manager = parts.replicas
+        self._node_id: NodeId = parts.services.node_id
+        self._disk = disk
+        self._is_damaged = is_damaged
+        self._hosted = parts.replicas.hosted
+        self._versions: dict[Partition, Version] = {}
+
+    def look(self) -> None:
+        """The node has settled."""
+        versions = self._versions
+        for partition in self._hosted.values():
+            leader, log = partition.leader, partition.log
+            version = (
+                log.log_end_offset,
+                partition.high_watermark,
+                leader,
+                partition.leader_epoch,
+                partition.partition_epoch,
+                leader.maximal_isr if leader is not None else partition.leader_id,
+                log.log_start_offset,
+                log.offline_reason,
+            )
+            if versions.get(partition) != version:
+                versions[partition] = version
+                self._changed(partition)
+        if len(versions) > len(self._hosted):
+            self._forget_removed()
+
+    def ended(self) -> None:
+        """The process has ended: its replicas are logs on a disk now."""
+        for partition in self._versions:
+            self._memory.partition(partition.key).views.pop(self._node_id, None)
+
+    def lost_bytes(self) -> None:
+        """The disk of the process that has ended has lost something."""
+        for partition in self._versions:
+            memory = self._memory.partition(partition.key)
+            mirror = memory.mirrors.get(self._node_id)
+            if mirror is not None:
+                mirror.read_what_is_left(partition.log)
+                replicas.no_global_loss(str(partition), memory)
+
+    def _forget_removed(self) -> None:
+        for partition in [each for each in self._versions if self._hosted.get(each.key) is not each]:
+            del self._versions[partition]
+            memory = self._memory.partition(partition.key)
+            if self._hosted.get(partition.key) is None:
+                memory.views.pop(self._node_id, None)
+                memory.mirrors.pop(self._node_id, None)
+
+    def _changed(self, partition: Partition) -> None:
+        memory = self._memory.partition(partition.key)
+        view = self._view(partition)
+        before = memory.views.get(self._node_id)
+        memory.views[self._node_id] = view
+        cut = before is None or view.log_end_offset < before.log_end_offset
+        if view.is_online and (before is None or view.log_end_offset != before.log_end_offset):
+            self._read_log(partition, view, memory, is_first=before is None)
+        replicas.offsets_in_order(view)
+        self._check_epochs(before, view, memory)
+        if before is not None:
+            replicas.high_watermark_monotonic(before, view, memory)
+            replicas.high_watermark_needs_the_isr(before, view, memory)
+        if view.high_watermark != (before.high_watermark if before is not None else -1):
+            self._committed(before, view, memory)
+        if view.leads:
+            replicas.leader_completeness(view, memory)
+            replicas.replication_quorum_superset(view, memory)
+        if cut and self._is_registered:
+            replicas.leader_candidate_completeness(view, memory)
+        if cut and before is not None:
+            replicas.no_global_loss(view.name, memory)
+        if self._process.owes:
+            self._note_caught_up(view, memory)
+
+    def _view(self, partition: Partition) -> ReplicaView:
+        leader, log = partition.leader, partition.log
+        base = (
+            self._node_id,
+            str(partition),
+            leader is not None,
+            partition.leader_epoch,
+            partition.partition_epoch,
+            log.log_start_offset,
+            log.log_end_offset,
+            partition.high_watermark,
+            log.offline_reason is None,
+            partition.leader_id,
+        )
+        if leader is None:
+            return ReplicaView(*base)
+        return ReplicaView(*base, leader.start_offset, leader.isr, leader.maximal_isr, leader.min_isr, leader.pending is not None)
+
+    def _read_log(self, partition: Partition, view: ReplicaView, memory: PartitionMemory, *, is_first: bool) -> None:
+        mirror = memory.mirrors.get(self._node_id)
+        if mirror is None or is_first:
+            mirror = memory.mirrors[self._node_id] = LogMirror(self._disk)
+        start = mirror.update(partition.log)
+        new = mirror.batches[start:] if start else mirror.batches
+        previous = mirror.batches[start - 1] if start else None
+        damaged = None if is_first and self._is_damaged else mirror.damaged
+        replicas.sound_log(view, new, previous, damaged)
+        replicas.log_matching(view, new, previous, memory)
+
+    def _check_epochs(self, before: ReplicaView | None, view: ReplicaView, memory: PartitionMemory) -> None:
+        if before is not None and before.partition_epoch == view.partition_epoch and before.leads == view.leads:
+            return
+        if before is not None:
+            metadata.replica_epochs_monotonic(before, view)
+        if view.leads:
+            replicas.one_leader_per_epoch(view, memory)
+            if before is None or not before.leads or before.leader_epoch != view.leader_epoch:
+                self._elected(view, memory)
+        replicas.fetcher_sanity(view, self._manager.fetched_from(memory.key))
+        registration = memory.registration
+        if registration is not None:
+            raft.answered_is_committed(view.name, view.node_id, view.partition_epoch, registration.partition_epoch)
+
+    def _elected(self, view: ReplicaView, memory: PartitionMemory) -> None:
+        if memory.unclean and view.leader_epoch >= memory.unclean_epoch:
+            memory.unclean = False
+            memory.forget_above(view.log_end_offset)
+        mirror, log = memory.mirrors.get(self._node_id), self._hosted[memory.key].log
+        if mirror is None or not view.is_online:
+            return
+        known = {
+            entry.producer_id: Producer(entry.producer_epoch, entry.last_sequence, entry.batches[-1].last_offset)
+            for entry in log.producers.entries
+            if entry.batches
+        }
+        replicas.producers_follow_from_the_log(view, mirror.producers(log), known)
+
+    def _committed(self, before: ReplicaView | None, view: ReplicaView, memory: PartitionMemory) -> None:
+        """The replica's high watermark has moved."""
+        mirror = memory.mirrors.get(self._node_id)
+        if mirror is not None and not memory.unclean:
+            start_offset = before.high_watermark if before is not None else view.log_start_offset
+            replicas.committed_prefix(view, mirror.between(start_offset, view.high_watermark), memory)
+        if not view.leads or view.high_watermark <= memory.true_high_watermark:
+            return
+        if mirror is not None:
+            for batch in mirror.between(memory.true_high_watermark, view.high_watermark):
+                memory.committed[batch.base_offset] = batch
+                memory.last_committed = batch
+        memory.true_high_watermark = memory.losses_at[memory.losses] = view.high_watermark
+        for other in memory.views.values():
+            if other.log_end_offset < view.high_watermark and self._memory.is_registered(other.node_id):
+                replicas.leader_candidate_completeness(other, memory)
+
+    @property
+    def _is_registered(self) -> bool:
+        return self._memory.is_registered(self._node_id)
+
+    def _note_caught_up(self, view: ReplicaView, memory: PartitionMemory) -> None:
+        """A replica that was restarted uncleanly has caught up again."""
+        if memory.key in self._process.owes and memory.has_caught_up(view):
+            del self._process.owes[memory.key]

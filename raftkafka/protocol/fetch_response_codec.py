@@ -39,6 +39,8 @@ _INT32 = struct.Struct(">i")
 _RESPONSE_START = struct.Struct(">ihi")
 _RESULT_V4 = struct.Struct(">ihqq")
 _RESULT_V5 = struct.Struct(">ihqqq")
+_RESULT_V12 = struct.Struct(">ihqqqBi")
+"""From version 12 on, with null for the aborted transactions, and the preferred replica."""
 _ABORTED = struct.Struct(">qq")
 _EPOCH_END = struct.Struct(">iq")
 
@@ -113,18 +115,19 @@ def _write_result(head: bytearray, result: FetchPartitionResult, version: int, b
     """Appends a result; returns the head that what follows goes into, which is a new one where records were put between."""
     flexible = version >= FIRST_FLEXIBLE_VERSION
     partition, error_code, high_watermark = result.partition, result.error_code, result.high_watermark
-    if version >= 5:
-        head += _RESULT_V5.pack(partition, error_code, high_watermark, result.last_stable_offset, result.log_start_offset)
+    last_stable_offset, log_start_offset, aborted = result.last_stable_offset, result.log_start_offset, result.aborted_transactions
+    if flexible and aborted is None:
+        head += _RESULT_V12.pack(
+            partition, error_code, high_watermark, last_stable_offset, log_start_offset, 0, result.preferred_read_replica
+        )
     else:
-        head += _RESULT_V4.pack(partition, error_code, high_watermark, result.last_stable_offset)
-    aborted = result.aborted_transactions
-    write_count(head, -1 if aborted is None else len(aborted), flexible)
-    for producer_id, first_offset in aborted or ():
-        head += _ABORTED.pack(producer_id, first_offset)
-        if flexible:
-            head.append(0)
-    if version >= 11:
-        head += _INT32.pack(result.preferred_read_replica)
+        if version >= 5:
+            head += _RESULT_V5.pack(partition, error_code, high_watermark, last_stable_offset, log_start_offset)
+        else:
+            head += _RESULT_V4.pack(partition, error_code, high_watermark, last_stable_offset)
+        _write_aborted(head, aborted, flexible)
+        if version >= 11:
+            head += _INT32.pack(result.preferred_read_replica)
     write_count(head, result.records_size, flexible)
     if result.records_size < COPY_BELOW_BYTES:
         for buffer in result.records:
@@ -133,15 +136,22 @@ def _write_result(head: bytearray, result: FetchPartitionResult, version: int, b
         buffers += result.records
         head = bytearray()
         buffers.append(head)
-    if flexible:
+    if flexible and result.diverging_epoch is None and result.current_leader is None:
+        head.append(0)
+    elif flexible:
         _write_result_tags(head, result)
     return head
 
 
+def _write_aborted(head: bytearray, aborted: Sequence[tuple[int, int]] | None, flexible: bool) -> None:
+    write_count(head, -1 if aborted is None else len(aborted), flexible)
+    for producer_id, first_offset in aborted or ():
+        head += _ABORTED.pack(producer_id, first_offset)
+        if flexible:
+            head.append(0)
+
+
 def _write_result_tags(head: bytearray, result: FetchPartitionResult) -> None:
-    if result.diverging_epoch is None and result.current_leader is None:
-        head.append(0)
-        return
     head.append((result.diverging_epoch is not None) + (result.current_leader is not None))
     if result.diverging_epoch is not None:
         head += b"\x00\x0d" + _EPOCH_END.pack(*result.diverging_epoch) + b"\x00"

@@ -43,6 +43,7 @@ _NUMBERS = {cls: number for number, cls in enumerate(_TYPES)}
 _BY_NUMBER: dict[Any, type[RaftMessage]] = dict(enumerate(_TYPES))
 _FIELDS = {cls: tuple((field.name, str(field.type)) for field in attrs.fields(cls)) for cls in _TYPES}
 _CHECKED: dict[str, Any] = {"int": int, "bool": bool, "bytes": bytes}
+_WIRE_TYPES = {cls: tuple(_CHECKED.get(declared) for _, declared in fields) for cls, fields in _FIELDS.items()}
 _KINDS = {int(kind): kind for kind in EntryKind}
 _ENTRIES = "tuple[Entry, ...]"
 _MAY_BE_MINUS_ONE = ("diverging_epoch", "diverging_end_offset")
@@ -67,8 +68,11 @@ def decode_message(encoded: Any) -> RaftMessage:
     if len(encoded) <= len(fields):
         raise PeerError(f"{cls.__name__} has {len(encoded) - 1} fields, not {len(fields)}")
     values: dict[str, Any] = {}
-    for (name, declared), value in zip(fields, encoded[1:], strict=False):
-        values[name] = _decode_entries(value, values["base_offset"]) if declared == _ENTRIES else _check(cls, name, declared, value)
+    for (name, declared), wire_type, value in zip(fields, _WIRE_TYPES[cls], encoded[1:], strict=False):
+        if type(value) is wire_type and (wire_type is not int or 0 <= value <= _HIGHEST_INT):
+            values[name] = value
+        else:
+            values[name] = _decode_entries(value, values["base_offset"]) if declared == _ENTRIES else _check(cls, name, declared, value)
     return cls(**values)
 
 

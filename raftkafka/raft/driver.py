@@ -158,6 +158,8 @@ class RaftDriver:
     def _write(self) -> None:
         """Carries out the machine's writes and queues the rest."""
         store = self._store
+        if not self._node.state.effects:
+            return
         for effect in self._node.take_effects():
             match effect:
                 case WriteVote(epoch=epoch, voted_for=voted_for):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -46,6 +47,8 @@ def simulate(given: RunInput, wanted: Shown | None = None, *, plan_file: str | N
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:  # A bug in the simulator is a finding like a broken invariant: it must be told with its seed.
+        if not wanted.trace:
+            print_end_of_trace(given)
         traceback.print_exc()
         print(f"seed {given.seed}: the run itself failed.\nRepeat it with: {given.command(plan_file=plan_file)}", file=sys.stderr)
         return 1
@@ -71,7 +74,8 @@ def run(given: RunInput, watch: Callable[[World], Watcher] | None = None) -> Res
 def print_end_of_trace(given: RunInput) -> None:
     """Runs it once more, to show what led to its end: the last lines, and before them those that tell how the cluster changed."""
     lines: list[TraceLine] = []
-    run(given, lambda world: Narrator(world, lines.append))
+    with contextlib.suppress(Exception):  # It is the end of a run that failed: what it fails with has been told.
+        run(given, lambda world: Narrator(world, lines.append))
     recent = len(lines) - SHOWN_LINES // 2
     telling = [line for index, line in enumerate(lines) if index >= recent or (line.what in TELLING and line.at_us > US_PER_SECOND // 10)]
     in_colour = sys.stdout.isatty()

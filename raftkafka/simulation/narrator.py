@@ -67,6 +67,8 @@ class Narrator:
             self._tell(who, What.FAULT, "", text.removeprefix("fault "))
         elif text.startswith("VIOLATION "):
             self._tell(who, What.VIOLATION, "", text.removeprefix("VIOLATION "))
+        elif who == "world":
+            self._tell(who, What.FAULT, "", text)
         elif who.startswith("c"):
             self._tell(who, What.CLIENT, "", text)
         else:

@@ -335,7 +335,7 @@ function begin() {
     look(state.cursor - 0.4e6, state.cursor + 0.1e6);
   } else {
     goTo(0);
-    look(0, 0.13e6);
+    look(0, 0.2e6);
   }
 }
 

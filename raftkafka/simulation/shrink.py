@@ -28,16 +28,17 @@ from raftkafka.simulation.settings_paths import setting, with_settings
 
 SMALLEST_SETTINGS = {
     "duration_ms": 500,
-    "node_count": 1,
+    "workload.admin_interval_ms": 0,
+    "workload.group_members": 0,
+    "workload.consumers": 0,
     "workload.topics": 1,
     "workload.partitions": 1,
-    "workload.replication_factor": 1,
     "workload.producers": 1,
-    "workload.consumers": 0,
-    "workload.groups": 0,
-    "workload.members": 1,
-    "workload.max_records_per_batch": 1,
+    "workload.replication_factor": 1,
+    "node_count": 1,
     "workload.max_in_flight": 1,
+    "workload.max_records_per_batch": 1,
+    "workload.batches_per_second": 1,
 }
 """The settings of a profile that shrinking may lower, in this order, and how far. A profile without one of them is left alone."""
 
@@ -294,7 +295,7 @@ def _plan_that_fits(plan: FaultPlan, profile: Profile) -> FaultPlan:
 
 def machines_of(fault: Fault) -> tuple[str, ...]:
     """The machines that a fault names."""
-    return tuple(name for name in (fault.node, fault.peer) if name)
+    return fault.machines
 
 
 def _with_fault(case: Case, index: int, fault: Fault) -> Case:

@@ -35,6 +35,9 @@ from raftkafka.coordinator.timers import NEVER_MS, Instant, Timers
 LOAD_CHUNK_BYTES = 1 << 20
 """How much of a log is replayed in one call; the rest follows in `tick`, so that loading never holds the node up for long."""
 
+SLOW_CHUNK_BYTES, SLOW_PAUSE_MS = 1_024, 20
+"""How slowly a log is read in the background where the rule is broken that nobody is answered meanwhile."""
+
 Committed = Callable[[ApiError | None, Instant], None]
 
 
@@ -172,7 +175,7 @@ class CoordinatorRuntime(Generic[S]):
             self._fail(term, error)
             return
         if self._serves_while_loading:
-            self.wake_at(instant.now_ms + 1)
+            self.wake_at(instant.now_ms + SLOW_PAUSE_MS)
             return
         self._load_chunk(term, instant)
 
@@ -286,7 +289,7 @@ class CoordinatorRuntime(Generic[S]):
     def _load_chunk(self, term: _Term[S], instant: Instant) -> None:
         """Replays the next part of the log."""
         partition = term.handle.partition
-        budget_bytes = LOAD_CHUNK_BYTES
+        budget_bytes = LOAD_CHUNK_BYTES if not self._serves_while_loading else SLOW_CHUNK_BYTES
         try:
             while budget_bytes > 0:
                 data = self._log.read(partition, term.next_offset, budget_bytes)
@@ -303,7 +306,7 @@ class CoordinatorRuntime(Generic[S]):
         except (ApiError, CorruptRecord, DiskError) as error:
             self._fail(term, error)
             return
-        self.wake_at(instant.now_ms)
+        self.wake_at(instant.now_ms + (SLOW_PAUSE_MS if self._serves_while_loading else 0))
 
     def _replayed(self, term: _Term[S], instant: Instant) -> None:
         """The whole log is replayed: the shard becomes active now, or when the high watermark has got as far."""

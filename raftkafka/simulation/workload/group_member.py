@@ -132,6 +132,7 @@ class GroupMember:
         if response.error_code != ErrorCode.NONE:
             self._refused(response.error_code)
             return None
+        self._recording.newest_generation = max(self._recording.newest_generation, joined.generation_id)
         return decode_assignment(bytes(response.assignment))
 
     async def _assignments(self, joined: JoinGroupResponse) -> list[SyncGroupRequestAssignment]:

@@ -58,6 +58,7 @@ class GroupOffsets:
         index = self._recording.invoke(process, "commit", value)
         error: str | None = None
         code = 0
+        generation, newest = member.generation, self._recording.newest_generation
         try:
             response = await self._coordinator.ask(OFFSET_COMMIT_KEY, self._commit_request(offsets, member))
         except RequestLost as lost:
@@ -72,11 +73,15 @@ class GroupOffsets:
         self._recording.complete(index, outcome, value, who=self._client.name, text=_offsets_text(value), error=error)
         if outcome is OpType.OK:
             self._recording.committed.update(offsets)
+            if generation < newest:
+                who, text = self._client.name, _offsets_text(value)
+                self._recording.problem(f"{who}: committed {text} as of generation {generation} after generation {newest} had begun")
         return outcome, code
 
     async def fetch(self, slots: Sequence[Slot], *, process: int) -> dict[Slot, int] | None:
         """The committed offsets of those that have one; none when the coordinator did not say."""
         index = self._recording.invoke(process, "committed", {})
+        known = dict(self._recording.committed)
         found: dict[Slot, int] = {}
         error: str | None = None
         try:
@@ -97,6 +102,9 @@ class GroupOffsets:
                     for partition in topic.partitions
                     if partition.committed_offset >= 0
                 }
+        for slot in slots if not error else ():
+            if slot in known and slot not in found:
+                self._recording.problem(f"{self._client.name}: {key_of(slot)} has no committed offset, after {known[slot]} was committed")
         value = {key_of(slot): offset for slot, offset in found.items()}
         outcome = OpType.FAIL if error else OpType.OK
         self._recording.complete(index, outcome, value, who=self._client.name, text=_offsets_text(value), error=error)

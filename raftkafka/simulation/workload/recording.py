@@ -48,6 +48,8 @@ class Recording:
         """When the newest acknowledged batch of each partition was begun."""
         self.committed: dict[Slot, int] = {}
         """What the group committed last."""
+        self.newest_generation = -1
+        """The group's newest generation whose assignments a member has been given."""
         self.values_of_bytes: dict[bytes, Sequence[int]] = {}
         """The values of each batch that was sent, by its bytes from the attributes on: what a consumer fetches needs no decoding."""
         self._trace = trace

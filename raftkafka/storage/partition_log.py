@@ -42,6 +42,8 @@ from raftkafka.storage.segments import SegmentList
 from raftkafka.storage.validation import check_timestamps, must_decode, read_produced_batch, rewrite
 
 MAX_SEGMENT_OFFSETS = 2**31 - 1
+RECALLED_BYTES = 8 << 20
+"""How much of the log before a producer snapshot is searched for the batches that the snapshot does not tell of."""
 """The indexes hold offsets relative to the segment's first one, as int32."""
 
 NO_TIME = -1
@@ -100,6 +102,8 @@ class PartitionLog:
         self._derives_producers = Rule.REPLICATE_PRODUCER_STATE not in disabled_rules
         self._checks_fetched = Rule.CHECK_FETCHED_CRC not in disabled_rules
         self._disk = disk
+        self._recall_before: int | None = None
+        """Where the producers' snapshot ends whose forgotten batches have not been looked up; none are to be when this is None."""
         self._segments = SegmentList(segments or [LogSegment(disk, directory, log_start_offset)])
         self.log_start_offset = log_start_offset
         """The first offset that may be read; only this log changes it."""
@@ -151,7 +155,7 @@ class PartitionLog:
         marker: EndTransactionMarker | None = None
         if header.producer_id >= 0:
             if origin is AppendOrigin.CLIENT:
-                known = self.producers.check(header) if self._checks_sequences else None
+                known = self._checked(header) if self._checks_sequences else None
                 if known is not None:
                     return self._duplicate(known, len(records))
             elif header.attributes & CONTROL_FLAG:
@@ -408,6 +412,7 @@ class PartitionLog:
         start_offset = producer_snapshots.load_newest(
             self._disk, self.directory, self.producers, self.log_start_offset, self.log_end_offset
         )
+        self._recall_before = start_offset if len(self.producers) else None
         for segment in self._segments:
             if segment.next_offset <= start_offset:
                 continue
@@ -423,6 +428,33 @@ class PartitionLog:
                 aborted = self.producers.marker_appended(header, header.last_offset, marker)
                 if aborted is not None and rebuild_index_from is not None and segment.base_offset >= rebuild_index_from:
                     segment.transaction_index.append(aborted)
+
+    def _checked(self, header: BatchHeader) -> AppendedBatch | None:
+        """`ProducerStates.check`, with what the snapshot kept of each producer and, before anything is refused, what the log has of it."""
+        try:
+            return self.producers.check(header)
+        except ApiError as error:
+            if self._recall_before is None or error.code is not ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
+                raise
+        self._recall_batches(self._recall_before)
+        self._recall_before = None
+        return self.producers.check(header)
+
+    def _recall_batches(self, end_offset: int) -> None:
+        """Puts back what the snapshot at `end_offset` does not tell: a producer may send again any of the batches that it has in flight."""
+        headers: list[BatchHeader] = []
+        wanted_bytes = RECALLED_BYTES
+        for segment in reversed(list(self._segments)):
+            if segment.base_offset >= end_offset or not segment.size_bytes:
+                continue
+            end = segment.size_bytes if segment.next_offset <= end_offset else segment.find(end_offset)[0]
+            begin = segment.offset_index.floor_position(max(end - wanted_bytes, 0))
+            found = [header for position, header in segment.walk(begin) if position < end]
+            headers[:0] = [header for header in found if header.producer_id >= 0 and not header.attributes & CONTROL_FLAG]
+            wanted_bytes -= end - begin
+            if wanted_bytes <= 0:
+                break
+        self.producers.recall(headers)
 
     # Within.
 

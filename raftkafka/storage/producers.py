@@ -1,7 +1,8 @@
 """What a log knows of its producers: the last batches of each (for deduplication) and their transactions (for the last stable offset).
 
 Invariants
-- The state is a function of the log alone: replaying its batches gives the same (rule D16), so deduplication survives a failover.
+- The state is a function of the log alone: replaying its batches gives the same (rule D16), so deduplication survives a failover. What is
+  loaded from a snapshot file lacks the batches before a producer's last one, as in Kafka; `recall` puts them back from the log.
 - `ongoing` holds the first offset of every transaction without a marker, `undecided` additionally those whose marker is not below the high
   watermark; both in ascending order of first offsets.
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from crc32c import crc32c
@@ -209,6 +211,20 @@ class ProducerStates:
         for producer_id in stale:
             del self._entries[producer_id]
         return len(stale)
+
+    def recall(self, headers: Sequence[BatchHeader]) -> None:
+        """Adds the batches that a snapshot does not tell of. `headers`: batches of the log before the snapshot's end, in order.
+
+        Only batches that lead without a gap to what is known of their producer are added, up to `KEPT_BATCHES` of each.
+        """
+        for header in reversed(headers):
+            entry = self._entries.get(header.producer_id)
+            if entry is None or not entry.batches or len(entry.batches) >= KEPT_BATCHES or header.producer_epoch != entry.producer_epoch:
+                continue
+            first = entry.batches[0]
+            last_sequence = (header.base_sequence + header.last_offset_delta) & MAX_SEQUENCE
+            if header.last_offset < first.base_offset and (last_sequence + 1) & MAX_SEQUENCE == first.base_sequence:
+                entry.batches.insert(0, AppendedBatch(last_sequence, header.last_offset, header.last_offset_delta, header.max_timestamp))
 
     def clear(self) -> None:
         self._entries.clear()

@@ -1,6 +1,9 @@
 """Broker processes: started in sessions of their own, found again by their pid file, signalled only when they are really ours.
 
-Invariant: a pid counts as a node's only while that process's command line names the node's configuration file; pids are reused.
+Invariants
+- A process is born with SIGUSR1 ignored: a cut of the network that comes while it starts must not end it. It reads the cuts by itself once
+  it listens to the signal.
+- A pid counts as a node's only while that process's command line names the node's configuration file; pids are reused.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cluster.layout import ClusterError, NodeLayout
 
@@ -32,7 +38,7 @@ def broker_command(node: NodeLayout) -> list[str]:
 
 def start_process(node: NodeLayout) -> int:
     """Starts a node's process, detached from this one, with its output appended to its log file; returns the pid."""
-    with node.log_path.open("ab") as log:
+    with node.log_path.open("ab") as log, fault_signal_ignored():
         process = subprocess.Popen(
             broker_command(node), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -41,6 +47,19 @@ def start_process(node: NodeLayout) -> int:
     # The process outlives this one on purpose: it is not waited for, and not reported as forgotten.
     process.returncode = 0
     return process.pid
+
+
+@contextmanager
+def fault_signal_ignored() -> Iterator[None]:
+    """What is started meanwhile ignores SIGUSR1 until it says otherwise. Only the main thread may change this; elsewhere it is as it is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def _wait_for_command_line(process: subprocess.Popen[bytes]) -> None:

@@ -75,6 +75,7 @@ async def run_server(
             nursery.start_soon(driver.run_timer)
             if signals:
                 await nursery.start(_obey_signals, driver, reload_faults, log)
+                reload_faults()  # a change that came before the signal was listened to was not heard of
             listeners.start_accepting()
             listening(addresses)
             await driver.stopping.wait()

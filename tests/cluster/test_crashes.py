@@ -6,6 +6,7 @@ The load is an idempotent acks=all producer and a group consumer (`workload.py`)
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from cluster.processes import send_signal, start_process
 from tests.cluster.real_cluster import RealCluster, eventually
 from tests.cluster.workload import PARTITIONS, Load, load_on
 
@@ -253,3 +255,17 @@ def test_leader_cut_off_from_the_others(own_cluster: Start, one_way: bool) -> No
 def _moved(cluster: RealCluster, topic: str, leader: int) -> bool:
     found = cluster.partition_view(topic, 0)
     return found is not None and found.leader_id not in (leader, -1)
+
+
+def test_cut_that_comes_while_a_node_starts_is_obeyed_and_does_not_end_it(own_cluster: Start) -> None:
+    cluster = own_cluster(node_count=1)
+    for delay_s in (0.0, 0.05, 0.15):
+        cluster.kill(1)
+        cluster.node(1).faults_path.unlink(missing_ok=True)
+        before = cluster.log_of(1).count("network-cut")
+        start_process(cluster.node(1))
+        time.sleep(delay_s)
+        cluster.node(1).faults_path.write_text('{"cut_to": [9]}')
+        send_signal(cluster.node(1), signal.SIGUSR1)
+        eventually(lambda before=before: cluster.log_of(1).count("network-cut") > before, what="the cut is read")
+        assert [node.node_id for node in cluster.running()] == [1]

@@ -62,6 +62,8 @@ class RaftDriver:
         self._queue: deque[_Queued] = deque()
         self._next_token = 1
         self._persisting: int | None = None
+        self.steps = 0
+        """Grows whenever something may have changed."""
 
     def start(self, now_ms: int) -> None:
         """Reads vote, snapshot and log; cuts off a torn tail. Raises `CorruptRecord` when something had been stable and is gone."""
@@ -157,6 +159,7 @@ class RaftDriver:
 
     def _write(self) -> None:
         """Carries out the machine's writes and queues the rest."""
+        self.steps += 1
         store = self._store
         if not self._node.state.effects:
             return

@@ -13,7 +13,7 @@ KIP-392 (fetch from follower), KIP-951 (leader hints), KIP-1166 (high watermark)
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
 from raftkafka.base.rules import Rule
@@ -23,7 +23,7 @@ from raftkafka.protocol.fetch_codec import FetchRequestData, FetchResponseData
 from raftkafka.replication.fetch_service import FetchService
 from raftkafka.replication.fetcher import FetcherPool
 from raftkafka.replication.isr_proposals import IsrProposals
-from raftkafka.replication.leader import Leader
+from raftkafka.replication.leader import IsrProposal, Leader
 from raftkafka.replication.offset_queries import list_offset, offset_for_leader_epoch
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.ports import Logs
@@ -67,6 +67,8 @@ class ReplicaManager:
         self._next_isr_check_ms = FAR_FUTURE_MS
         self._next_checkpoint_ms = FAR_FUTURE_MS
         self._moved_since_checkpoint = False
+        self.on_settled: Callable[[Iterable[Partition]], None] | None = None
+        """Called with the replicas that something has happened to, for who checks invariants."""
 
     # Metadata and the controller.
 
@@ -91,7 +93,12 @@ class ReplicaManager:
     def _expand(self, leader: Leader, fetching: NodeId = NO_NODE) -> None:
         proposal = leader.propose_expansion(fetching)
         if proposal is not None:
-            self._proposals.submit(leader, proposal)
+            self._submit(leader, proposal)
+
+    def _submit(self, leader: Leader, proposal: IsrProposal) -> None:
+        self._proposals.submit(leader, proposal)
+        if self.on_settled is not None:
+            self.on_settled((leader.partition,))
 
     def _expand_all(self) -> None:
         for partition in self._replicas.by_key.values():
@@ -225,6 +232,8 @@ class ReplicaManager:
             for partition in touched:
                 self._settle_partition(partition, now_ms)
             self._fetches.settle()
+            if self.on_settled is not None:
+                self.on_settled(touched)
         self._proposals.send(now_ms)
 
     def _settle_partition(self, partition: Partition, now_ms: int) -> None:
@@ -270,7 +279,7 @@ class ReplicaManager:
             if partition.leader is not None:
                 proposal = partition.leader.propose_shrink(now_ms)
                 if proposal is not None:
-                    self._proposals.submit(partition.leader, proposal)
+                    self._submit(partition.leader, proposal)
                 self._reconsider(partition.leader)
 
     def checkpoint_high_watermarks(self) -> None:

@@ -50,6 +50,7 @@ class LogMirror:
         self._segment: LogSegment | None = None
         self._position = 0
         self._last_position = -1
+        self._last_header = bytearray()
 
     def update(self, log: PartitionLog) -> int:
         """Reads what is new; the index of the first batch that was not known before (0 when the log was cut)."""
@@ -96,7 +97,8 @@ class LogMirror:
             return False
         if self._last_position < 0:
             return not self.batches or self.batches[-1].next_offset <= active.base_offset
-        return _header(self._disk.peek(active.log_path), self._last_position)[0] == self.batches[-1]
+        position = self._last_position
+        return self._disk.peek(active.log_path)[position : position + HEADER_SIZE] == self._last_header
 
     def _read_anew(self, log: PartitionLog) -> int:
         before = self.batches
@@ -122,6 +124,8 @@ class LogMirror:
             self._last_position = position
             position += size_bytes
         self._position = position
+        if self._last_position >= 0:
+            self._last_header = data[self._last_position : self._last_position + HEADER_SIZE]
 
     def producers(self, log: PartitionLog) -> dict[int, Producer]:
         """The newest batch of each producer, as the log alone says it."""

@@ -29,6 +29,7 @@ class RaftEye:
         self._view: RaftView | None = None
         self._checked: tuple[int, int] = (0, 0)
         self._image_offset = -1
+        self._steps = -1
         self._awake_since_ms = self._seen_ms = 0
 
     def look(self, now_ms: int) -> None:
@@ -36,6 +37,9 @@ class RaftEye:
         if now_ms - self._seen_ms > PAUSE_MS:
             self._awake_since_ms = now_ms
         self._seen_ms = now_ms
+        if self._driver.steps == self._steps:
+            return
+        self._steps = self._driver.steps
         state, store = self._state, self._store
         log, role = state.log, state.role
         view = RaftView(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from raftkafka.base.ids import NodeId
 from raftkafka.broker.parts import Parts
 from raftkafka.replication.partition import Partition
@@ -25,11 +27,19 @@ class ReplicaEye:
         self._is_damaged = is_damaged
         self._hosted = parts.replicas.hosted
         self._versions: dict[Partition, Version] = {}
+        self._touched: dict[Partition, None] = {}
+        parts.replicas.on_settled = self._note_touched
 
     def look(self) -> None:
         """The node has settled."""
+        if not self._touched:
+            return
+        touched, self._touched = self._touched, {}
         versions = self._versions
-        for partition in self._hosted.values():
+        for partition in touched:
+            if self._hosted.get(partition.key) is not partition:
+                self._removed(partition)
+                continue
             leader, log = partition.leader, partition.log
             version = (
                 log.log_end_offset,
@@ -44,8 +54,9 @@ class ReplicaEye:
             if versions.get(partition) != version:
                 versions[partition] = version
                 self._changed(partition)
-        if len(versions) > len(self._hosted):
-            self._forget_removed()
+
+    def _note_touched(self, partitions: Iterable[Partition]) -> None:
+        self._touched.update(dict.fromkeys(partitions))
 
     def ended(self) -> None:
         """The process has ended: its replicas are logs on a disk now."""
@@ -61,13 +72,13 @@ class ReplicaEye:
                 mirror.read_what_is_left(partition.log)
                 replicas.no_global_loss(str(partition), memory)
 
-    def _forget_removed(self) -> None:
-        for partition in [each for each in self._versions if self._hosted.get(each.key) is not each]:
-            del self._versions[partition]
-            memory = self._memory.partition(partition.key)
-            if self._hosted.get(partition.key) is None:
-                memory.views.pop(self._node_id, None)
-                memory.mirrors.pop(self._node_id, None)
+    def _removed(self, partition: Partition) -> None:
+        """The replica is hosted here no longer."""
+        if self._versions.pop(partition, None) is None or partition.key in self._hosted:
+            return
+        memory = self._memory.partition(partition.key)
+        memory.views.pop(self._node_id, None)
+        memory.mirrors.pop(self._node_id, None)
 
     def _changed(self, partition: Partition) -> None:
         memory = self._memory.partition(partition.key)

@@ -225,6 +225,11 @@ class SimDisk:
         for content in self._root.contents():
             content.lose_unstable(rng)
 
+    def unstable_range(self, path: str) -> tuple[int, int]:
+        """From where on, and up to where, the bytes of a file were never made stable."""
+        node = self._find(path)
+        return (node.stable_size, len(node.data)) if isinstance(node, _Content) else (0, 0)
+
     def flip_bit(self, path: str, position: int, bit: int = 0) -> None:
         """Latent damage: one bit of a file changes behind everybody's back."""
         node = self._find(path)

@@ -128,6 +128,11 @@ class Machine:
             self.loss_count += 1
             self._surroundings.changed(self)
 
+    def lost_something(self) -> None:
+        """Somebody took something from the disk while no process ran."""
+        self.loss_count += 1
+        self._surroundings.changed(self)
+
     def pause(self) -> None:
         """SIGSTOP: the machine answers connection attempts, the process does nothing."""
         if self.process is not None:

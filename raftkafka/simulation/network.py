@@ -2,10 +2,11 @@
 
 What it keeps of TCP: per connection and direction, bytes arrive once and in order or the connection breaks; a process that dies closes
 its connections, a machine that loses power falls silent; a cut holds bytes back, and when it ends they arrive after all, or the connection
-is reset.
+is reset; after a clog they always arrive.
 
 Invariants
 - All randomness comes from the network's own `random.Random`; iteration is over dicts and lists, never over sets.
+- A path between two machines is open when as many cuts and clogs have ended as have begun.
 - A `Side` hears of its end at most once (`closed`), and of nothing after it.
 """
 
@@ -29,9 +30,18 @@ class NetworkSettings:
 
     min_delay_us: int = 40
     mean_extra_delay_us: int = 80
+    tail_share: float = 0.0
+    """How many messages take much longer than the others: Pareto-distributed from `tail_us` on, up to `LONGEST_TAIL` times as long."""
+    tail_us: int = 20_000
     connect_timeout_ms: int = 2_000
     reset_after_cut_share: float = 0.5
     """How many of the connections that bytes were held back on are reset when a cut ends."""
+
+
+LONGEST_TAIL = 50
+FAULT_TAIL_SHARE = 0.02
+TAIL_SHAPE = 1.1
+"""Of the Pareto distribution: near 1, so that a few are very long."""
 
 
 class Receiver(Protocol):
@@ -83,7 +93,8 @@ class Network:
         self._rng = rng
         self._acceptors: dict[str, Acceptor] = {}
         self._sides: dict[Side, None] = {}
-        self._cuts: dict[tuple[str, str], None] = {}
+        self._cuts: dict[tuple[str, str], int] = {}
+        self._tail = (settings.tail_share, settings.tail_us)
         self._extra_delay_us: dict[tuple[str, str], int] = {}
         self._next_number = 1
 
@@ -127,17 +138,22 @@ class Network:
     # Faults
 
     def cut(self, source: str, target: str) -> None:
-        """Packets from source to target are lost from now on."""
-        self._cuts[source, target] = None
+        """Packets from source to target are lost, or held back, from now on. Cuts are counted."""
+        self._cuts[source, target] = self._cuts.get((source, target), 0) + 1
 
-    def heal(self, source: str, target: str) -> None:
-        """Ends a cut. Connections that bytes were held back on go on, or turn out to be broken."""
-        if self._cuts.pop((source, target), 0) == 0:
+    def heal(self, source: str, target: str, *, may_reset: bool = True) -> None:
+        """Ends a cut. After the last one, connections that bytes were held back on go on, or turn out to be broken."""
+        count = self._cuts.get((source, target), 0)
+        if count > 1:
+            self._cuts[source, target] = count - 1
             return
+        if count == 0:
+            return
+        del self._cuts[source, target]
         for side in self._sides_between(source, target):
             if not side._held:
                 continue
-            if self._rng.random() < self.settings.reset_after_cut_share:
+            if may_reset and self._rng.random() < self.settings.reset_after_cut_share:
                 self._trace.line(source, f"connection {side.number} to {target} is reset after the cut")
                 self.reset(side)
             else:
@@ -145,8 +161,15 @@ class Network:
 
     def heal_all(self) -> None:
         for source, target in list(self._cuts):
+            self._cuts[source, target] = 1
             self.heal(source, target)
         self._extra_delay_us.clear()
+        self.lengthen_tail(0)
+
+    def lengthen_tail(self, tail_us: int) -> None:
+        """A few of all messages take this long or much longer; 0: as the settings say."""
+        settings = self.settings
+        self._tail = (max(settings.tail_share, FAULT_TAIL_SHARE), tail_us) if tail_us else (settings.tail_share, settings.tail_us)
 
     def slow(self, source: str, target: str, extra_delay_us: int) -> None:
         """Adds delay from source to target; 0 ends it."""
@@ -242,6 +265,9 @@ class Network:
     def _delay_us(self, source: str, target: str) -> int:
         settings = self.settings
         delay_us = settings.min_delay_us + int(-log(1.0 - self._rng.random()) * settings.mean_extra_delay_us)  # exponentially distributed
+        share, tail_us = self._tail
+        if share and self._rng.random() < share:
+            delay_us += int(min(self._rng.paretovariate(TAIL_SHAPE), LONGEST_TAIL) * tail_us)
         return delay_us + self._extra_delay_us.get((source, target), 0) if self._extra_delay_us else delay_us
 
 

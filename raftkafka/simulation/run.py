@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 import attrs
@@ -16,8 +15,9 @@ from raftkafka.base.rules import Rule
 from raftkafka.simulation.checks import violations_of
 from raftkafka.simulation.cluster import SimCluster
 from raftkafka.simulation.events import US_PER_MS
-from raftkafka.simulation.faults import FaultPlan, draw_plan
+from raftkafka.simulation.faults import Fault, FaultPlan, Nemesis, draw_plan
 from raftkafka.simulation.invariants import Invariants
+from raftkafka.simulation.offset_checks import stale_offsets
 from raftkafka.simulation.profiles import Profile
 from raftkafka.simulation.watch import Watcher
 from raftkafka.simulation.workload.clients import Clients
@@ -81,7 +81,8 @@ class Run:
         detailed: bool,
         make_node: MakeNode | None = None,
     ) -> None:
-        self.profile = profile
+        self.given_profile = profile
+        self.profile = profile = profile.drawn(seed)
         overrides = dict(profile.properties)
         if broken_rules:
             overrides[BROKEN_RULES_PROPERTY] = ",".join(rule.value for rule in broken_rules)
@@ -91,6 +92,7 @@ class Run:
         self.invariants = Invariants(self.world)
         self.clients = Clients(self.world, profile.workload)
         self.plan = plan if plan is not None else self._draw_plan()
+        self.nemesis: Nemesis | None = None
 
     def run(self) -> Result:
         """Everything from the start to the verdict."""
@@ -107,7 +109,7 @@ class Run:
             self.world.trace.line("world", f"VIOLATION {each}")
         return Result(
             seed=self.world.seed,
-            profile=self.profile,
+            profile=self.given_profile,
             digest=self.world.trace.digest(),
             violations=tuple(violations),
             plan=self.plan,
@@ -133,23 +135,18 @@ class Run:
     def _disturb(self) -> None:
         """Faults happen."""
         self.world.start_us = self.world.heap.now_us
-        self.plan.schedule(self.world)
-        self._record_faults()
+        self.nemesis = Nemesis(self.world, self.plan, told=self._record_fault)
         self.world.run_for(self.profile.duration_ms)
 
-    def _record_faults(self) -> None:
+    def _record_fault(self, fault: Fault, phase: str) -> None:
         """The history says when each fault begins and ends, so that a reader of it can see what a client suffered from."""
-        heap, start_us = self.world.heap, self.world.start_us
-        for fault in self.plan.faults:
-            nodes = [node for node in (fault.node, fault.peer) if node]
-            for phase, at_ms in (("begin", fault.at_ms), ("end", fault.at_ms + fault.duration_ms)):
-                record = partial(
-                    self.clients.recording.nemesis, fault.kind.value, {"fault": fault.kind.value, "nodes": nodes, "phase": phase}
-                )
-                heap.at(start_us + at_ms * US_PER_MS, record)
+        nodes = list(fault.machines or self.world.machines)
+        self.clients.recording.nemesis(fault.kind.value, {"fault": fault.kind.value, "nodes": nodes, "phase": phase})
 
     def _heal(self) -> None:
         """Faults end; every partition must take new batches, and what the clients have begun must end."""
+        if self.nemesis is not None:
+            self.nemesis.end_all()
         self.world.heal()
         self.clients.recording.nemesis("heal", {"fault": "heal", "nodes": list(self.world.machines), "phase": "begin"})
         healed_us = self.world.heap.now_us
@@ -172,7 +169,9 @@ class Run:
 
     def _judge_clients(self) -> list[Violation]:
         """What the clients complained of."""
-        return [Violation(text, invariant="clients") for text in self.clients.recording.problems]
+        recording = self.clients.recording
+        told = [Violation(text, invariant="clients") for text in recording.problems]
+        return [*told, *(Violation(text, invariant="C2 commits-are-kept") for text in stale_offsets(recording.history()))]
 
     def _finish(self, task: Coroutine[Any, Any, None], timeout_ms: int, complaint: str) -> None:
         """Runs a task to its end, with everything else going on."""

@@ -1,5 +1,7 @@
 """Settings of a profile by name, with dots into its parts (`workload.partitions`): a run can be written down as a change of a profile.
 
+A setting that is changed is no longer chosen by the seed (`Profile.choices`).
+
 Invariant: `with_settings(before, changed_settings(before, after)) == after` when the two differ in whole numbers alone.
 """
 
@@ -31,13 +33,19 @@ def with_settings(profile: Profile, changes: Mapping[str, int]) -> Profile:
         if type(setting(profile, path)) is not int:
             raise UnknownSetting(f"a profile has no whole number {path}")
         profile = _changed(profile, path.split("."), value)
+        if path in profile.choices:
+            profile = attrs.evolve(profile, choices={key: values for key, values in profile.choices.items() if key != path})
     return profile
 
 
 def changed_settings(before: Profile, after: Profile) -> dict[str, int]:
     """The whole numbers in which two profiles differ, by path."""
     numbers = _numbers(before, "")
-    return {path: value for path, value in _numbers(after, "").items() if numbers.get(path) != value}
+    return {
+        path: value
+        for path, value in _numbers(after, "").items()
+        if numbers.get(path) != value or (path in before.choices and path not in after.choices)
+    }
 
 
 def _changed(part: Any, names: list[str], value: int) -> Any:

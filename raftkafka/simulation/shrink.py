@@ -124,10 +124,17 @@ def shrink(
         evaluate=evaluate or OneByOne(seed, broken_rules, run=run),
         max_tries=(budget or Budget()).max_tries,
         progress=progress,
-        case=Case(profile, plan),
+        case=Case(_with_numbers_chosen(profile, seed), plan),
     )
     search.run()
     return Shrunk(plan=search.case.plan, profile=search.case.profile, violation=search.failure, tries=search.tries)
+
+
+def _with_numbers_chosen(profile: Profile, seed: int) -> Profile:
+    """The profile with the numbers that the seed chooses as settings, so that they may be lowered."""
+    drawn = profile.drawn(seed)
+    numbers = {path: value for path in profile.choices if type(value := setting(drawn, path)) is int}
+    return with_settings(profile, numbers)
 
 
 def failure_of(seed: int, case: Case, broken_rules: tuple[Rule, ...], *, run: RunSeed = run_seed) -> Failure | None:
@@ -290,12 +297,7 @@ def smaller_setting(case: Case, path: str) -> Iterator[Case]:
 def _plan_that_fits(plan: FaultPlan, profile: Profile) -> FaultPlan:
     """The faults that happen during the run, to machines that it has."""
     names = {f"n{node_id}" for node_id in range(1, profile.node_count + 1)}
-    return FaultPlan(tuple(fault for fault in plan.faults if fault.at_ms < profile.duration_ms and names.issuperset(machines_of(fault))))
-
-
-def machines_of(fault: Fault) -> tuple[str, ...]:
-    """The machines that a fault names."""
-    return fault.machines
+    return FaultPlan(tuple(fault for fault in plan.faults if fault.at_ms < profile.duration_ms and names.issuperset(fault.machines)))
 
 
 def _with_fault(case: Case, index: int, fault: Fault) -> Case:

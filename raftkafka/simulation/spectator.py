@@ -1,0 +1,62 @@
+"""What somebody who sees all nodes at once knows of a cluster. Looking changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from raftkafka.base.ids import NodeId
+from raftkafka.broker.node import BrokerNode
+from raftkafka.metadata.image import MetadataImage, PartitionRegistration
+from raftkafka.simulation.world import World
+
+
+def running_nodes(world: World) -> Iterator[tuple[str, BrokerNode]]:
+    """The nodes that have a process, by the names of their machines."""
+    for name, machine in world.machines.items():
+        if machine.process is not None and isinstance(machine.process.node, BrokerNode):
+            yield name, machine.process.node
+
+
+def newest_image(world: World) -> MetadataImage | None:
+    """The newest metadata that any running node has applied."""
+    images = [node.parts.services.image for _, node in running_nodes(world)]
+    return max(images, key=lambda image: image.offset, default=None)
+
+
+def controller_of(world: World) -> str | None:
+    """The machine of the active controller; the one that became it last, as far as the nodes' quorum epochs tell."""
+    active = [
+        (node.parts.raft.state.epoch, name)
+        for name, node in running_nodes(world)
+        if node.parts.controller is not None and node.parts.controller.active
+    ]
+    return max(active)[1] if active else None
+
+
+def partitions_of(image: MetadataImage) -> Iterator[tuple[str, PartitionRegistration]]:
+    """All partitions with their names, in order."""
+    for name in sorted(image.topics.by_name):
+        for index, partition in sorted(image.topics.by_name[name].partitions.items()):
+            yield f"{name}-{index}", partition
+
+
+def leaders_of(world: World) -> list[str]:
+    """The leader of each partition that has one."""
+    image = newest_image(world)
+    return [machine_of(partition.leader) for _, partition in partitions_of(image) if partition.leader >= 0] if image is not None else []
+
+
+def others_have_all(world: World, name: str) -> bool:
+    """Whether every partition of a node has another running replica in its ISR: then the node may lose its records."""
+    image = newest_image(world)
+    running = [machine for machine, _ in running_nodes(world)]
+    return image is not None and all(
+        any(machine_of(member) in running and machine_of(member) != name for member in partition.isr)
+        for _, partition in partitions_of(image)
+        if name in map(machine_of, partition.replicas)
+    )
+
+
+def machine_of(node_id: NodeId) -> str:
+    """The machine that runs a node."""
+    return f"n{node_id}"

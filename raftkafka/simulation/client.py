@@ -168,8 +168,11 @@ class SimClient:
         return connection
 
     def received(self, side: Side, data: bytes) -> None:
-        connection = self._connections[self._address_of_side[side]]
+        address = self._address_of_side[side]
+        connection = self._connections[address]
         for frame in frames_of(data):
+            if self._connections.get(address) is not connection:
+                return  # what came of the answer before this one closed the connection
             pending = connection.pending.pop(int.from_bytes(frame[:4], "big"))
             view = memoryview(frame)
             _, offset = read_response_header(view, pending.api_key, pending.version)

@@ -1,8 +1,8 @@
 """The administrator: topics created, deleted and given more partitions, configurations changed and read, groups deleted.
 
-Its topics are its own: nobody writes to them. What it did must be there at the end (`expectation violations`).
+Its topics are its own: nobody writes to them. What it did must be there at the end (`check_topics`).
 
-Invariant: an operation that failed definitely changed nothing; of one whose outcome is not known both are possible from then on.
+Invariant: an operation that failed definitely changed nothing; one whose outcome is not known may happen at any time from then on.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ SCRATCH_TOPICS = ("scratch-a", "scratch-b", "scratch-c")
 
 UNSURE = frozenset({ErrorCode.REQUEST_TIMED_OUT, ErrorCode.NOT_CONTROLLER, ErrorCode.UNKNOWN_SERVER_ERROR})
 """Codes after which the operation may have happened all the same."""
+REFUSED_AGAIN = frozenset({ErrorCode.TOPIC_ALREADY_EXISTS, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.INVALID_PARTITIONS})
+"""What an operation gets that has happened already: a broker forwards it again when the controller was deposed in the middle of it, as
+Kafka's brokers do."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +60,9 @@ class TopicState:
 
 
 NO_TOPIC = TopicState()
+
+Change = Callable[[TopicState], TopicState | None]
+"""What an operation makes of a state; none where it is refused."""
 
 
 class Admin:
@@ -72,6 +78,7 @@ class Admin:
         self._next_retention_ms = FIRST_RETENTION_MS
         self.possible: dict[str, list[TopicState]] = {topic: [NO_TOPIC] for topic in SCRATCH_TOPICS}
         """The states that each topic may be in, as far as this client knows."""
+        self._late: dict[str, list[Change]] = {topic: [] for topic in SCRATCH_TOPICS}
 
     async def run(self) -> None:
         rng = self._client.rng
@@ -187,21 +194,44 @@ class Admin:
         api_key: int,
         request: object,
         code_of: Callable[[Any], int],
-        change: Callable[[TopicState], TopicState | None],
+        change: Change,
     ) -> None:
         """An operation on a topic. `change` says what it makes of a state, none where it is refused."""
-        outcome = await self._ask(f, value, api_key, request, code_of)
         topic = value["topic"]
         before = self.possible[topic]
         after = [changed for changed in map(change, before) if changed is not None]
+        outcome = await self._ask(f, value, api_key, request, code_of, unsure=UNSURE | REFUSED_AGAIN if after else UNSURE)
         if outcome is OpType.OK:
             if not after:
                 self._recording.problem(f"{self._client.name}: {f} {value} succeeded, and {topic} could only be one of {before}")
-            self.possible[topic] = _distinct(after or before)
+            self.possible[topic] = after or before
         elif outcome is OpType.INFO:
-            self.possible[topic] = _distinct([*before, *after])
+            self._late[topic].append(change)
+        self._close(topic)
 
-    async def _ask(self, f: str, value: dict[str, Any], api_key: int, request: object, code_of: Callable[[Any], int]) -> OpType:
+    def _close(self, topic: str) -> None:
+        """Adds the states that operations of unknown outcome would make of the possible ones, whenever they happen."""
+        states = dict.fromkeys(self.possible[topic])
+        waiting = list(states)
+        while waiting:
+            state = waiting.pop()
+            for change in self._late[topic]:
+                changed = change(state)
+                if changed is not None and changed not in states:
+                    states[changed] = None
+                    waiting.append(changed)
+        self.possible[topic] = list(states)
+
+    async def _ask(
+        self,
+        f: str,
+        value: dict[str, Any],
+        api_key: int,
+        request: object,
+        code_of: Callable[[Any], int],
+        *,
+        unsure: frozenset[ErrorCode] = UNSURE,
+    ) -> OpType:
         recording = self._recording
         index = recording.invoke(self._process, f, value)
         error: str | None = None
@@ -210,7 +240,7 @@ class Admin:
         except RequestLost as lost:
             outcome, error = OpType.INFO if lost.sent else OpType.FAIL, "no answer"
         else:
-            outcome = OpType.OK if code == ErrorCode.NONE else OpType.INFO if code in UNSURE else OpType.FAIL
+            outcome = OpType.OK if code == ErrorCode.NONE else OpType.INFO if code in unsure else OpType.FAIL
             error = error_name(code) if code else None
         text = " ".join(f"{name}={each}" for name, each in value.items())
         recording.complete(index, outcome, value, who=self._client.name, text=text, error=error)
@@ -243,7 +273,3 @@ class Admin:
             if found.error_code == ErrorCode.NONE and described.error_code == ErrorCode.NONE:
                 return TopicState(partitions=len(found.partitions), retention_ms=int(described.configs[0].value))
             await self._client.retry_pause()
-
-
-def _distinct(states: list[TopicState]) -> list[TopicState]:
-    return list(dict.fromkeys(states))

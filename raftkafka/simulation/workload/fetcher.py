@@ -83,9 +83,9 @@ class Fetcher:
         self._woken: Promise[None] | None = None
 
     def assign(self, positions: Sequence[Position]) -> None:
-        """These and no others are read from now on."""
+        """These and no others are read from now on. What was fetched from a position that stays is kept: the position is behind it."""
         self.positions = {position.slot: position for position in positions}
-        self._buffered.clear()
+        self._buffered = [fetched for fetched in self._buffered if self._is_current(fetched.position)]
 
     def restart(self) -> None:
         """The program that fetches ends: what it held is gone."""

@@ -7,8 +7,11 @@ the fault, so it holds everything that a producer sees: detection, election, and
 from __future__ import annotations
 
 import itertools
+import json
 import signal
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -261,3 +264,12 @@ def memory_mb(system: System) -> float:
 
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
+
+
+def simulator_speeds(*, batches_per_second: int, count: int) -> list[float]:
+    """Virtual seconds of an undisturbed three-node cluster per second of CPU time, one for each seed; the load is that of `sim-speed`."""
+    command = [sys.executable, "-m", "raftkafka.cli.main", "sim-speed"]
+    options = ["--count", str(count), "--batches-per-second", str(batches_per_second)]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=True, timeout=600)
+    speeds: list[float] = json.loads(done.stdout)["runs"]
+    return speeds

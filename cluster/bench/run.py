@@ -25,6 +25,8 @@ from cluster.bench import measures, systems
 from cluster.bench.systems import System
 
 PARTITIONS = 6
+SIMULATED_LOADS = (10, 50)
+"""Batches a second, in virtual time."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,9 +40,12 @@ class Plan:
     latency_s: float = 10.0
     fault_rounds: int = 3
     partitions: int = 1_000
+    simulated_seeds: int = 5
 
 
-QUICK = Plan(rounds=1, records_1k=50_000, records_100=200_000, records_java=20_000, latency_s=2.0, fault_rounds=1, partitions=100)
+QUICK = Plan(
+    rounds=1, records_1k=50_000, records_100=200_000, records_java=20_000, latency_s=2.0, fault_rounds=1, partitions=100, simulated_seeds=1
+)
 
 
 @attrs.define(eq=False)
@@ -82,6 +87,7 @@ def main(*, quick: bool, output: Path | None) -> int:
         finally:
             for cluster in clusters:
                 cluster.stop()
+    _simulator(table, plan, clusters[0])
     report = f"{_machine()}\n\n{table.markdown([cluster.name for cluster in clusters])}\n"
     sys.stdout.write(f"\n{report}")
     if output is not None:
@@ -165,6 +171,14 @@ def _faults(table: Table, plan: Plan, clusters: list[System]) -> None:
         for row, number, controller_too in rows:
             for cluster in clusters:
                 table.add(row, "s", cluster, measures.fault_gap_s(cluster, number=number, controller_too=controller_too))
+
+
+def _simulator(table: Table, plan: Plan, ours: System) -> None:
+    """Ours alone, when the clusters are down: one core does it all."""
+    for batches_per_second in SIMULATED_LOADS:
+        for speed in measures.simulator_speeds(batches_per_second=batches_per_second, count=plan.simulated_seeds):
+            row = f"simulator, invariants on, 3 nodes and {batches_per_second} batches/s: virtual seconds per second of one core"
+            table.add(row, "s", ours, speed)
 
 
 def _machine() -> str:

@@ -10,7 +10,7 @@ import click
 
 from raftkafka.cli.cluster_commands import cluster_group
 from raftkafka.cli.rules import rules
-from raftkafka.cli.sim_commands import sim, sim_many, sim_shrink
+from raftkafka.cli.sim_commands import sim, sim_many, sim_shrink, sim_speed
 from raftkafka.cli.storage_commands import storage_group
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -97,6 +97,7 @@ def config_check(path: str, overrides: tuple[str, ...]) -> None:
 commands.add_command(sim)
 commands.add_command(sim_many)
 commands.add_command(sim_shrink)
+commands.add_command(sim_speed)
 commands.add_command(cluster_group)
 commands.add_command(rules)
 commands.add_command(storage_group)

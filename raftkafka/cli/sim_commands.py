@@ -97,3 +97,14 @@ def sim_shrink(
 
     given = run_input(seed=seed, profile_name=profile_name, broken=broken, plan_file=plan_file)
     sys.exit(shrink_seed(given, max_tries=tries, processes=processes or core_count(), output=output))
+
+
+@click.command("sim-speed", epilog=EXIT_CODES)
+@click.option("--seed", type=int, default=1, show_default=True, help="The first seed.")
+@click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="How many seeds.")
+@click.option("--batches-per-second", type=click.IntRange(min=1), default=50, show_default=True, help="Of both producers together.")
+def sim_speed(seed: int, count: int, batches_per_second: int) -> None:
+    """Measure how much virtual time of a loaded cluster passes in a second of one core, as JSON."""
+    from raftkafka.cli.sim_speed import measure
+
+    sys.exit(measure(first_seed=seed, count=count, batches_per_second=batches_per_second))

@@ -162,7 +162,7 @@ class FrameStream:
         self._unsent: deque[Buffer] = deque()
         self._resumed: trio.Event | None = None
         self._writer_done = trio.Event()
-        self._late: deque[tuple[float, Sequence[Buffer]]] = deque()
+        self._late: deque[tuple[float, tuple[Buffer, ...]]] = deque()
         self.unsent_bytes = 0
         self.active_ms = now_ms
         """When bytes last arrived."""
@@ -189,7 +189,7 @@ class FrameStream:
             self._send_now(buffers)
 
     def _send_late(self, buffers: Sequence[Buffer]) -> None:
-        self._late.append((trio.current_time() + self.delay_s, buffers))
+        self._late.append((trio.current_time() + self.delay_s, tuple(buffers)))
         if len(self._late) == 1:
             self._nursery.start_soon(self._write_late)
 

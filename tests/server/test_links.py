@@ -113,6 +113,17 @@ async def test_a_delay_makes_frames_late_and_keeps_their_order(tmp_path: Path) -
         assert trio.current_time() - began >= 0.08
 
 
+async def test_answers_to_a_node_can_be_late_too(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        await _cut(server, cut_to=[], cut_from=[], delay_to_ms={"2": 80})
+        node_two = Client(await trio.open_tcp_stream("127.0.0.1", server.port, local_address=link_address(2)))
+        began = trio.current_time()
+        for payload in (b"e one", b"e two"):
+            await node_two.send(payload)
+        assert [await node_two.receive(), await node_two.receive()] == [b"e one", b"e two"]
+        assert trio.current_time() - began >= 0.08
+
+
 async def test_a_damaged_faults_file_changes_nothing(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         (tmp_path / "faults.json").write_text("{")

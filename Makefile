@@ -1,5 +1,5 @@
 # The door of the project; README.md shows it at work.
-# Variables: NODES PORT NAME NODE A B ONE_WAY SEED COUNT PROFILE BREAK PLAN HTML PYTHON.
+# Variables: NODES PORT NAME NODE A B ONE_WAY SEED COUNT PROFILE BREAK PLAN HTML TIME FAULTS SUT PYTHON.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -70,6 +70,11 @@ partition: $(VENV)/.runtime ## cut the network between nodes: A=1 B=2,3 (ONE_WAY
 
 heal: $(VENV)/.runtime ## undo every cut
 	@$(CLUSTER) heal $(NAMED)
+
+.PHONY: chaos
+chaos: $(VENV)/.dev ## break a real cluster under load, and judge: TIME=120 FAULTS=kill,pause SUT=kafka BREAK=rule SEED=1 NODES=3
+	@$(RUN) chaos $(if $(TIME),--time $(TIME)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(SUT),--system $(SUT)) \
+		$(if $(BREAK),--break $(BREAK)) $(if $(NODES),--nodes $(NODES)) $(SIM_SEED)
 
 # --- simulation -------------------------------------------------------------------------------------------------------------
 

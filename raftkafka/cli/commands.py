@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from raftkafka.cli.chaos_commands import chaos
+from raftkafka.cli.check_command import check
 from raftkafka.cli.cluster_commands import cluster_group
 from raftkafka.cli.rules import rules
 from raftkafka.cli.sim_commands import sim, sim_many, sim_shrink, sim_speed
@@ -94,6 +96,8 @@ def config_check(path: str, overrides: tuple[str, ...]) -> None:
     click.echo(f"{path}: node {config.node_id}, {'+'.join(config.process_roles)}: good.")
 
 
+commands.add_command(chaos)
+commands.add_command(check)
 commands.add_command(sim)
 commands.add_command(sim_many)
 commands.add_command(sim_shrink)

@@ -17,6 +17,8 @@ from raftkafka.simulation.cluster import SimCluster
 from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.faults import Fault, FaultPlan, Nemesis, draw_plan
 from raftkafka.simulation.invariants import Invariants
+from raftkafka.simulation.invariants.registry import silenced
+from raftkafka.simulation.invariants.restated import restated_by
 from raftkafka.simulation.offset_checks import stale_offsets
 from raftkafka.simulation.profiles import Profile
 from raftkafka.simulation.watch import Watcher
@@ -82,6 +84,7 @@ class Run:
         make_node: MakeNode | None = None,
     ) -> None:
         self.given_profile = profile
+        self.broken_rules = broken_rules
         self.profile = profile = profile.drawn(seed)
         overrides = dict(profile.properties)
         if broken_rules:
@@ -91,11 +94,16 @@ class Run:
         self.world = World(seed, make_node=make_node, settings=settings, sink=sink, detailed=detailed)
         self.invariants = Invariants(self.world)
         self.clients = Clients(self.world, profile.workload)
+        self.invariants.listen(self.clients.recording)
         self.plan = plan if plan is not None else self._draw_plan()
         self.nemesis: Nemesis | None = None
 
     def run(self) -> Result:
         """Everything from the start to the verdict."""
+        with silenced(restated_by(self.broken_rules)):
+            return self._run()
+
+    def _run(self) -> Result:
         violations: list[Violation] = []
         try:
             self._start()

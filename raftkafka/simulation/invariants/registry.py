@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec
 
 import attrs
@@ -47,6 +48,19 @@ INVARIANTS: dict[str, Invariant] = {}
 """All of them by id, in the order of their declaration."""
 
 
+_silent: set[str] = set()
+
+
+@contextmanager
+def silenced(ids: Iterable[str]) -> Iterator[None]:
+    """Within it these invariants break without a word. One run at a time: runs do not share a thread."""
+    _silent.update(ids)
+    try:
+        yield
+    finally:
+        _silent.clear()
+
+
 def invariant(invariant_id: str, name: str) -> Callable[[Callable[P, Breach | None]], Callable[P, None]]:
     """Declares one. What it decorates becomes a function that raises `Violation` where it returned a `Breach`."""
     title = f"{invariant_id} {name}"
@@ -55,7 +69,7 @@ def invariant(invariant_id: str, name: str) -> Callable[[Callable[P, Breach | No
         @functools.wraps(check)
         def demand(*args: P.args, **kwargs: P.kwargs) -> None:
             breach = check(*args, **kwargs)
-            if breach is not None:
+            if breach is not None and invariant_id not in _silent:
                 raise Violation(breach.text, invariant=title, before=breach.before, after=breach.after)
 
         assert invariant_id not in INVARIANTS, f"{invariant_id} is declared twice"

@@ -1,0 +1,26 @@
+"""Invariants that say no more than a rule does: they are silent while the rule is broken on purpose.
+
+That a node without pre-votes asks for none is no discovery. What comes of a broken rule is, and to see that the run must go on. Where the
+invariant is the only thing that notices, it stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from raftkafka.base.rules import Rule
+
+RESTATED: Mapping[Rule, tuple[str, ...]] = {
+    Rule.PERSIST_VOTE: ("Q11", "Q11a"),
+    Rule.FSYNC_RAFT_LOG: ("Q7", "Q17"),
+    Rule.VOTE_ONCE_PER_EPOCH: ("Q11", "Q11a"),
+    Rule.COMPARE_LOGS: ("Q13",),
+    Rule.COMMIT_ONLY_OWN_EPOCH: ("Q12",),
+    Rule.LEADER_COUNTS_ITSELF: ("Q7", "Q17"),
+    Rule.CATCH_UP_BEFORE_CONTROLLING: ("Q18a",),
+}
+
+
+def restated_by(rules: Iterable[Rule]) -> frozenset[str]:
+    """The ids of the invariants that are silent while these rules are broken."""
+    return frozenset(each for rule in rules for each in RESTATED.get(rule, ()))

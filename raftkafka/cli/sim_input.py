@@ -9,12 +9,12 @@ import click
 
 from raftkafka.base.rules import Rule, UnknownRule, rule_named
 from raftkafka.simulation.faults import FaultPlan
-from raftkafka.simulation.profiles import Profile
+from raftkafka.simulation.profiles import DEFAULT, Profile, ProfileError, load_profile, profile_names
 from raftkafka.simulation.script import Script, ScriptError, parse_script
 from raftkafka.simulation.settings_paths import UnknownSetting, changed_settings, with_settings
 
 DEFAULT_SEED = 1
-DEFAULT_PROFILE = "default"
+ALL_PROFILES = "all"
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +45,7 @@ class RunInput:
 def repeat_command(seed: int, profile_name: str, broken_rules: tuple[str, ...], *, plan_file: str | None = None) -> str:
     """The shortest command that runs this."""
     words = ["make", "sim", f"SEED={seed}"]
-    if profile_name != DEFAULT_PROFILE:
+    if profile_name != DEFAULT:
         words.append(f"PROFILE={profile_name}")
     if broken_rules:
         words.append(f"BREAK={','.join(broken_rules)}")
@@ -57,7 +57,7 @@ def repeat_command(seed: int, profile_name: str, broken_rules: tuple[str, ...], 
 def run_input(*, seed: int | None, profile_name: str | None, broken: str, plan_file: str | None) -> RunInput:
     """What is asked for: a script says what the command line does not."""
     script = _script(plan_file) if plan_file is not None else None
-    name = profile_name or (script.profile if script is not None else None) or DEFAULT_PROFILE
+    name = profile_name or (script.profile if script is not None else None) or DEFAULT
     profile = profile_of(name)
     if script is None:
         return RunInput(seed=DEFAULT_SEED if seed is None else seed, profile_name=name, profile=profile, broken_rules=rules_of(broken))
@@ -77,14 +77,18 @@ def run_input(*, seed: int | None, profile_name: str | None, broken: str, plan_f
 
 def profile_of(name: str) -> Profile:
     """A profile by its name or its file."""
-    if name != DEFAULT_PROFILE:
-        raise click.UsageError(f"there is no profile {name!r}; there is only {DEFAULT_PROFILE!r}")
-    return Profile()
+    try:
+        return load_profile(name)
+    except ProfileError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def profiles_of(name: str | None) -> list[tuple[str, Profile]]:
-    """The profiles that take turns."""
-    return [(each, profile_of(each)) for each in [name or DEFAULT_PROFILE]]
+    """The profiles that take turns: one, or `all` of them without those that must fail."""
+    if name != ALL_PROFILES:
+        return [(name or DEFAULT, profile_of(name or DEFAULT))]
+    profiles = [(each, profile_of(each)) for each in profile_names()]
+    return [(each, profile) for each, profile in profiles if not profile.must_fail]
 
 
 def rules_of(names: str) -> tuple[Rule, ...]:

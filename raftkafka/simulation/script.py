@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from raftkafka.simulation.faults import FaultPlan
+from raftkafka.simulation.faults import FaultPlan, UnknownFault
 
 WORDS = ("seed", "profile", "break", "set")
 
@@ -75,14 +75,10 @@ def parse_script(text: str) -> Script:
 
 
 def _parse_plan(text: str) -> FaultPlan:
-    parse = getattr(FaultPlan, "parse", None)
-    if parse is None:
-        raise ScriptError("plans cannot be read yet")
     try:
-        plan: FaultPlan = parse(text)
-    except ValueError as error:
-        raise ScriptError(str(error)) from error
-    return plan
+        return FaultPlan.parse(text)
+    except UnknownFault as error:
+        raise ScriptError(str(error)) from None
 
 
 def _number(text: str, line: int) -> int:

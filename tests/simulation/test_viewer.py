@@ -143,7 +143,7 @@ def test_the_lines_of_a_trace_are_in_columns() -> None:
 
 def test_faults_are_marked() -> None:
     marked = [str(line).split(maxsplit=4)[3:] for line in lines() if str(line).startswith("!")]
-    assert marked == [["fault", f"{phase}: 200 ms +300 kill n2"] for phase in ("begins", "ends")]
+    assert marked == [["fault", "begins: 200 ms +300 kill n2"], ["fault", "ends: 200 ms +300 kill n2"], ["fault", "heals"]]
 
 
 def test_heartbeats_and_fetches_are_told_only_when_all_is_asked_for() -> None:

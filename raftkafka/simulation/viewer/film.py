@@ -17,7 +17,6 @@ from raftkafka.simulation.messages import Kind, MessageReader
 from raftkafka.simulation.narrator import Narrator, TraceLine
 from raftkafka.simulation.replica_states import ReplicaChange, ReplicaState, ReplicaStates
 from raftkafka.simulation.run import Result
-from raftkafka.simulation.shrink import machines_of
 from raftkafka.simulation.world import World
 
 NEVER = -1
@@ -146,12 +145,12 @@ class Film:
 
     def _faults(self, result: Result) -> list[list[Any]]:
         begin_us = self._world.start_us
-        heal_us = begin_us + result.profile.duration_ms * US_PER_MS
+        heal_us = begin_us + result.profile.drawn(result.seed).duration_ms * US_PER_MS
         return [
             [
                 begin_us + fault.at_ms * US_PER_MS,
                 min(begin_us + (fault.at_ms + fault.duration_ms) * US_PER_MS, heal_us),
-                list(machines_of(fault)),
+                list(fault.machines or self._world.machines),
                 fault.kind.value,
                 str(fault),
             ]

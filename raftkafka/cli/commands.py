@@ -10,6 +10,7 @@ import click
 
 from raftkafka.cli.chaos_commands import chaos
 from raftkafka.cli.check_command import check
+from raftkafka.cli.check_command import check
 from raftkafka.cli.cluster_commands import cluster_group
 from raftkafka.cli.rules import rules
 from raftkafka.cli.sim_commands import sim, sim_many, sim_shrink, sim_speed
@@ -97,6 +98,7 @@ def config_check(path: str, overrides: tuple[str, ...]) -> None:
 
 
 commands.add_command(chaos)
+commands.add_command(check)
 commands.add_command(check)
 commands.add_command(sim)
 commands.add_command(sim_many)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from raftkafka.simulation.workload.standin import History, Op, OpType
+from jepsen_like.history import History, Op, OpType
 
 NEVER = 1 << 62
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import attrs
 
+from jepsen_like.checker import check
+from jepsen_like.history import History
 from raftkafka.base.rules import Rule
 from raftkafka.simulation.checks import violations_of
 from raftkafka.simulation.cluster import SimCluster
@@ -23,7 +25,6 @@ from raftkafka.simulation.offset_checks import stale_offsets
 from raftkafka.simulation.profiles import Profile
 from raftkafka.simulation.watch import Watcher
 from raftkafka.simulation.workload.clients import Clients
-from raftkafka.simulation.workload.standin import History
 from raftkafka.simulation.world import MakeNode, Violation, World, WorldSettings
 
 START_TIMEOUT_MS = 60_000
@@ -89,12 +90,12 @@ class Run:
         overrides = dict(profile.properties)
         if broken_rules:
             overrides[BROKEN_RULES_PROPERTY] = ",".join(rule.value for rule in broken_rules)
-        make_node = make_node or SimCluster(seed=seed, node_count=profile.node_count, overrides=overrides).make_node
+        cluster = SimCluster(seed=seed, node_count=profile.node_count, overrides=overrides)
         settings = WorldSettings(node_count=profile.node_count, network=profile.network)
-        self.world = World(seed, make_node=make_node, settings=settings, sink=sink, detailed=detailed)
-        self.invariants = Invariants(self.world)
+        self.world = World(seed, make_node=make_node or cluster.make_node, settings=settings, sink=sink, detailed=detailed)
         self.clients = Clients(self.world, profile.workload)
-        self.invariants.listen(self.clients.recording)
+        if make_node is None:
+            Invariants(self.world).listen(self.clients.recording)
         self.plan = plan if plan is not None else self._draw_plan()
         self.nemesis: Nemesis | None = None
 
@@ -110,6 +111,7 @@ class Run:
             self._disturb()
             self._heal()
             violations += self._read_back()
+            violations += self._judge_history()
         except Violation as violation:
             violations.append(violation)
         violations += self._judge_clients()
@@ -174,6 +176,14 @@ class Run:
         if clients.admin is not None:
             self._finish(clients.admin.check_topics(), liveness_ms, "the topics' states could not be read")
         return [Violation(text, invariant="batches") for text in violations_of(clients.recording.sent, reader.logs)]
+
+    def _judge_history(self) -> list[Violation]:
+        """What the checker finds, once everything has been read back: before, what nobody has read yet would count as lost."""
+        verdict = check(self.clients.recording.history())
+        return [
+            Violation(f"{anomaly.text} (operations {', '.join(map(str, anomaly.operations))})", invariant=f"checker {anomaly.kind}")
+            for anomaly in verdict.anomalies
+        ]
 
     def _judge_clients(self) -> list[Violation]:
         """What the clients complained of."""

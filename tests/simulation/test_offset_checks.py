@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from raftkafka.simulation.offset_checks import stale_offsets
-from raftkafka.simulation.workload.standin import HistoryRecorder, OpType
+from jepsen_like.history import HistoryRecorder, OpType
 
 KEY = "records-0"
 

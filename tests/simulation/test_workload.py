@@ -14,7 +14,15 @@ from raftkafka.simulation.workload.settings import WorkloadSettings
 from .fake_broker import Damage, FakeBroker
 
 WORKLOAD = WorkloadSettings(
-    topics=1, partitions=2, group_members=1, admin_interval_ms=0, acks_one_share=0, plain_share=0, static_share=0, crash_share=0.01
+    topics=1,
+    partitions=2,
+    group_members=1,
+    admin_interval_ms=0,
+    acks_one_share=0,
+    plain_share=0,
+    static_share=0,
+    crash_share=0.01,
+    leave_share=0.1,
 )
 
 
@@ -31,7 +39,19 @@ def test_a_broker_that_does_nothing_wrong_is_found_good() -> None:
         assert result.acknowledged > 80
 
 
-@pytest.mark.parametrize("damage", [Damage.DOUBLE, Damage.ROLL_BACK, Damage.FLIP_A_BIT], ids=lambda damage: damage.name)
-def test_each_kind_of_damage_is_found(damage: Damage) -> None:
-    result = run_with(damage)
-    assert result.violations != ()
+@pytest.mark.parametrize(
+    ("damage", "invariant"),
+    [
+        (Damage.LOSE, "checker lost-write"),
+        (Damage.DOUBLE, "checker duplicate"),
+        (Damage.REORDER, "batches"),
+        (Damage.ROLL_BACK, "checker nonmonotonic-poll"),
+        (Damage.WRONG_OFFSET, "checker inconsistent-offsets"),
+        (Damage.FLIP_A_BIT, "clients"),
+        (Damage.FORGET_COMMITS, "checker group-offset-lost"),
+    ],
+    ids=lambda each: each.name if isinstance(each, Damage) else "",
+)
+def test_each_kind_of_damage_is_found(damage: Damage, invariant: str) -> None:
+    found = {violation.invariant for violation in run_with(damage).violations}
+    assert invariant in found

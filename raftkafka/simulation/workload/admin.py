@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from jepsen_like.history import OpType
 from raftkafka.base.errors import ErrorCode
 from raftkafka.protocol.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
@@ -36,7 +37,6 @@ from raftkafka.simulation.client import (
     SimClient,
 )
 from raftkafka.simulation.workload.recording import Recording, error_name
-from raftkafka.simulation.workload.standin import OpType
 
 TOPIC_RESOURCE, SET = 2, 0
 TIMEOUT_MS = 3_000

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from jepsen_like.history import OpType
 from raftkafka.simulation.client import SimClient
 from raftkafka.simulation.workload.fetcher import EARLIEST, LATEST, Fetcher, Position
 from raftkafka.simulation.workload.known_cluster import KnownCluster, Slot, key_of
 from raftkafka.simulation.workload.recording import Recording, slots_text
 from raftkafka.simulation.workload.settings import WorkloadSettings
-from raftkafka.simulation.workload.standin import OpType
 
 POLL_TIMEOUT_MS = 1_000
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+from jepsen_like.history import OpType
 from raftkafka.base.errors import ErrorCode
 from raftkafka.protocol.messages.heartbeat import HeartbeatRequest
 from raftkafka.protocol.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse
@@ -34,7 +35,6 @@ from raftkafka.simulation.workload.group_offsets import GroupOffsets, Membership
 from raftkafka.simulation.workload.known_cluster import KnownCluster, Slot, key_of
 from raftkafka.simulation.workload.recording import Recording, slots_text
 from raftkafka.simulation.workload.settings import WorkloadSettings
-from raftkafka.simulation.workload.standin import OpType
 
 RANGE, COOPERATIVE = "range", "cooperative-sticky"
 PROTOCOL_TYPE = "consumer"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from jepsen_like.history import OpType
 from raftkafka.base.errors import ErrorCode
 from raftkafka.protocol.messages.offset_commit import (
     OffsetCommitRequest,
@@ -17,7 +18,6 @@ from raftkafka.simulation.client import OFFSET_COMMIT_KEY, OFFSET_FETCH_KEY, Req
 from raftkafka.simulation.workload.coordinator_link import CoordinatorLink
 from raftkafka.simulation.workload.known_cluster import Slot, key_of
 from raftkafka.simulation.workload.recording import Recording, error_name
-from raftkafka.simulation.workload.standin import OpType
 
 REFUSED_COMMIT = frozenset(
     {

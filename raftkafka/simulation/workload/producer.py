@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jepsen_like.history import OpType
 from raftkafka.base.errors import ErrorCode
 from raftkafka.protocol.messages.init_producer_id import InitProducerIdRequest
 from raftkafka.simulation.client import INIT_PRODUCER_ID_KEY, RequestLost, SimClient
@@ -17,7 +18,6 @@ from raftkafka.simulation.workload.known_cluster import KnownCluster, Slot, key_
 from raftkafka.simulation.workload.partition_queue import Identity, PartitionQueue
 from raftkafka.simulation.workload.recording import Recording
 from raftkafka.simulation.workload.settings import ProducerStyle, WorkloadSettings
-from raftkafka.simulation.workload.standin import OpType
 
 LAST_EPOCH = 2**15 - 1
 

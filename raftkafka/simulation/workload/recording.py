@@ -15,11 +15,11 @@ from typing import Any
 
 import attrs
 
+from jepsen_like.history import History, HistoryRecorder, OpType
 from raftkafka.base.errors import ErrorCode
 from raftkafka.simulation.events import EventHeap
 from raftkafka.simulation.trace import Trace
 from raftkafka.simulation.workload.known_cluster import Slot, key_of
-from raftkafka.simulation.workload.standin import History, HistoryRecorder, OpType
 
 NS_PER_US = 1_000
 NEMESIS = "nemesis"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from raftkafka.simulation.offset_checks import stale_offsets
 from jepsen_like.history import HistoryRecorder, OpType
+from raftkafka.simulation.offset_checks import stale_offsets
 
 KEY = "records-0"
 

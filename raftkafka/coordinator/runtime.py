@@ -200,6 +200,12 @@ class CoordinatorRuntime(Generic[S]):
             raise ApiError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         return term.shard
 
+    def active(self, partition: int, leader_epoch: int) -> S | None:
+        """The shard, if it is active in this leader epoch."""
+        term = self._terms.get(partition)
+        is_active = term is not None and term.phase is _Phase.ACTIVE and term.handle.leader_epoch == leader_epoch
+        return term.shard if term is not None and is_active else None
+
     def partitions(self) -> list[int]:
         """The partitions with a term under way, in order."""
         return sorted(self._terms)

@@ -114,6 +114,11 @@ class GroupCoordinator:
         """The partitions of `__consumer_offsets` that this node coordinates (or loads)."""
         return self._runtime.partitions()
 
+    def active_table(self, partition: int, leader_epoch: int) -> GroupTable | None:
+        """The groups of a partition, if this node coordinates them in this epoch; for who checks invariants."""
+        shard = self._runtime.active(partition, leader_epoch)
+        return shard.table if shard is not None else None
+
     def table(self, group_id: str) -> GroupTable:
         """Where a group lives; raises NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE or COORDINATOR_LOAD_IN_PROGRESS."""
         partition_count = self._topics.partition_count(OFFSETS_TOPIC)

@@ -1,7 +1,7 @@
 """What must hold at every moment of a simulated cluster, seen from outside. `INVARIANTS` lists all of them."""
 
-from raftkafka.simulation.invariants import metadata, raft, replicas
+from raftkafka.simulation.invariants import groups, metadata, raft, replicas
 from raftkafka.simulation.invariants.observer import Invariants
 from raftkafka.simulation.invariants.registry import INVARIANTS, Breach, Invariant, invariant
 
-__all__ = ["INVARIANTS", "Breach", "Invariant", "Invariants", "invariant", "metadata", "raft", "replicas"]
+__all__ = ["INVARIANTS", "Breach", "Invariant", "Invariants", "groups", "invariant", "metadata", "raft", "replicas"]

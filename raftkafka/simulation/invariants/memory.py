@@ -77,12 +77,10 @@ class PartitionMemory:
     key: PartitionKey
     true_high_watermark: int = 0
     """The highest that any leader ever had: what may have been acknowledged or shown."""
-    acknowledged_end: int = 0
-    """Everything below was acknowledged to a client that asked for acks=all."""
     delivered: dict[int, int] = attrs.field(factory=dict)
     """What consumers were given: offset -> value."""
-    latest: int = 0
-    """The highest answer to "where does it end"."""
+    ends_told: dict[int, int] = attrs.field(factory=dict)
+    """The highest answer to "where does it end" of the leader of each epoch."""
     committed: dict[int, Batch] = attrs.field(factory=dict)
     """The batches below the true high watermark, by base offset."""
     last_committed: Batch | None = None
@@ -109,8 +107,6 @@ class PartitionMemory:
     def forget_above(self, end_offset: int) -> None:
         """An unclean election: what the new leader has not is no longer committed."""
         self.true_high_watermark = min(self.true_high_watermark, end_offset)
-        self.acknowledged_end = min(self.acknowledged_end, end_offset)
-        self.latest = min(self.latest, end_offset)
         self.delivered = {offset: value for offset, value in self.delivered.items() if offset < end_offset}
         self.committed = {base: batch for base, batch in self.committed.items() if batch.next_offset <= end_offset}
         self.last_committed = self.committed[max(self.committed)] if self.committed else None

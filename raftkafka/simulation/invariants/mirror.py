@@ -47,6 +47,7 @@ class LogMirror:
         self.damaged: Batch | None = None
         self._disk = disk
         self._bases: list[int] = []
+        self._places: list[tuple[str, int, int]] = []
         self._segment: LogSegment | None = None
         self._position = 0
         self._last_position = -1
@@ -63,7 +64,7 @@ class LogMirror:
 
     def read_what_is_left(self, log: PartitionLog) -> None:
         """After a disk has lost something: what a recovery would find, batch by batch while each fits its checksum."""
-        self.batches, self._bases = [], []
+        self.batches, self._bases, self._places = [], [], []
         for segment in log.segments:
             data, position = self._disk.peek(segment.log_path), 0
             while position + HEADER_SIZE <= len(data):
@@ -73,6 +74,7 @@ class LogMirror:
                     return
                 self.batches.append(batch)
                 self._bases.append(batch.base_offset)
+                self._places.append((segment.log_path, position, size_bytes))
                 position += size_bytes
 
     @property
@@ -88,6 +90,11 @@ class LogMirror:
         """The batches that begin in [start_offset, end_offset)."""
         return self.batches[bisect_left(self._bases, start_offset) : bisect_left(self._bases, end_offset)]
 
+    def bytes_between(self, start_offset: int, end_offset: int) -> bytes:
+        """The batches that begin in [start_offset, end_offset), as they lie in the files."""
+        places = self._places[bisect_left(self._bases, start_offset) : bisect_left(self._bases, end_offset)]
+        return b"".join(self._disk.peek(path)[position : position + size] for path, position, size in places)
+
     def holds(self, batch: Batch) -> bool:
         return self.batch_at(batch.base_offset) == batch
 
@@ -102,7 +109,7 @@ class LogMirror:
 
     def _read_anew(self, log: PartitionLog) -> int:
         before = self.batches
-        self.batches, self._bases, self.damaged = [], [], None
+        self.batches, self._bases, self._places, self.damaged = [], [], [], None
         for segment in log.segments:
             self._segment, self._position, self._last_position = segment, 0, -1
             if segment.size_bytes:
@@ -121,6 +128,7 @@ class LogMirror:
                 break
             self.batches.append(batch)
             self._bases.append(batch.base_offset)
+            self._places.append((segment.log_path, position, size_bytes))
             self._last_position = position
             position += size_bytes
         self._position = position

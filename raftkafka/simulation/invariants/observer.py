@@ -16,12 +16,14 @@ from raftkafka.base.ids import NodeId
 from raftkafka.broker.node import BrokerNode
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.metadata.image import MetadataImage
-from raftkafka.simulation.events import US_PER_MS
-from raftkafka.simulation.invariants.memory import ClusterMemory, PartitionMemory, ProcessMemory, RaftMemory
+from raftkafka.simulation.invariants.client_eye import ClientEye
+from raftkafka.simulation.invariants.group_eye import GroupEye
+from raftkafka.simulation.invariants.memory import ClusterMemory, ProcessMemory, RaftMemory
 from raftkafka.simulation.invariants.metadata_eye import MetadataEye
 from raftkafka.simulation.invariants.raft_eye import RaftEye
 from raftkafka.simulation.invariants.replica_eye import ReplicaEye
 from raftkafka.simulation.machine import Machine, SimProcess
+from raftkafka.simulation.workload.recording import Recording
 from raftkafka.simulation.world import World
 
 
@@ -43,11 +45,16 @@ class Invariants:
     def __init__(self, world: World) -> None:
         voters = tuple(NodeId(number) for number in range(1, len(world.machines) + 1))
         self.memory = ClusterMemory(raft=RaftMemory(voters), image=MetadataImage(cluster_id=""))
-        self._world = world
         self._seen: dict[str, _Seen] = {}
         self._losses: dict[str, int] = {}
         self._metadata: MetadataEye | None = None
+        self._groups = GroupEye()
         world.machine_checks.append(self.look)
+
+    def listen(self, recording: Recording) -> None:
+        """From now on what the clients are told is checked too."""
+        eye = ClientEye(self.memory, self._groups, acks_all=recording.options["acks"] == "all")
+        recording.told, recording.end_told, recording.commit_told = eye.told, eye.end_told, eye.commit_told
 
     def look(self, machine: Machine) -> None:
         """Something has happened to a machine; raises `Violation`."""
@@ -88,7 +95,9 @@ class Invariants:
             process=process,
             node=node,
             raft=RaftEye(memory.raft, parts.raft, parts, is_wiped=False),
-            replicas=ReplicaEye(memory, memory.processes[node_id], parts, machine.disk, is_damaged=machine.may_fail),
+            replicas=ReplicaEye(
+                memory, memory.processes[node_id], parts, machine.disk, group_eye=self._groups, is_damaged=machine.may_fail
+            ),
         )
 
     def _ended(self, machine: Machine, seen: _Seen | None) -> None:
@@ -106,20 +115,3 @@ class Invariants:
                 if seen.node.config.node_id in partition.mirrors:
                     partition.losses += machine.loss_count - losses
             seen.replicas.lost_bytes()
-
-    # What clients were told
-
-    def partition_of(self, topic: str, index: int) -> tuple[str, PartitionMemory] | None:
-        """A partition of the newest metadata, by the name of its topic."""
-        image = self.memory.image.topics.by_name.get(topic)
-        if image is None:
-            return None
-        for key, partition in self.memory.partitions.items():
-            if key.topic_id == image.topic_id and key.partition == index:
-                return f"{topic}-{index}", partition
-        return None
-
-    @property
-    def now_ms(self) -> int:
-        """Virtual time."""
-        return self._world.heap.now_us // US_PER_MS

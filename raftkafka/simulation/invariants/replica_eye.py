@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from raftkafka.base.ids import NodeId
 from raftkafka.broker.parts import Parts
+from raftkafka.group.coordinator import OFFSETS_TOPIC
 from raftkafka.replication.partition import Partition
 from raftkafka.simulation.disk import SimDisk
 from raftkafka.simulation.invariants import metadata, raft, replicas
+from raftkafka.simulation.invariants.group_eye import GroupEye
 from raftkafka.simulation.invariants.memory import ClusterMemory, PartitionMemory, ProcessMemory, ReplicaView
 from raftkafka.simulation.invariants.mirror import LogMirror, Producer
 
@@ -18,7 +20,9 @@ Version = tuple[object, ...]
 class ReplicaEye:
     """Of one process. `memory` is shared by all."""
 
-    def __init__(self, memory: ClusterMemory, process: ProcessMemory, parts: Parts, disk: SimDisk, *, is_damaged: bool) -> None:
+    def __init__(
+        self, memory: ClusterMemory, process: ProcessMemory, parts: Parts, disk: SimDisk, *, group_eye: GroupEye, is_damaged: bool
+    ) -> None:
         self._memory = memory
         self._process = process
         self._manager = parts.replicas
@@ -26,6 +30,8 @@ class ReplicaEye:
         self._disk = disk
         self._is_damaged = is_damaged
         self._hosted = parts.replicas.hosted
+        self._coordinator = parts.groups
+        self._group_eye = group_eye
         self._versions: dict[Partition, Version] = {}
         self._touched: dict[Partition, None] = {}
         parts.replicas.on_settled = self._note_touched
@@ -98,6 +104,9 @@ class ReplicaEye:
         if view.leads:
             replicas.leader_completeness(view, memory)
             replicas.replication_quorum_superset(view, memory)
+            mirror = memory.mirrors.get(self._node_id)
+            if partition.topic == OFFSETS_TOPIC and mirror is not None:
+                self._group_eye.look(view, memory, mirror, self._coordinator)
         if cut and self._is_registered:
             replicas.leader_candidate_completeness(view, memory)
         if cut and before is not None:

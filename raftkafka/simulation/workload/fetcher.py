@@ -294,6 +294,7 @@ class Fetcher:
         what = ListOffsetsPartition(partition_index=partition, current_leader_epoch=leader.epoch, timestamp=position.offset)
         request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name=topic, partitions=[what])])
         position.busy = True
+        asks_for_end = position.offset == LATEST
         promise = self._client.request(leader.address, LIST_OFFSETS_KEY, request)
 
         def answered() -> None:
@@ -301,6 +302,8 @@ class Fetcher:
             if outcome is not None:
                 position.offset = outcome.offset
                 position.leader_epoch = leader.epoch
+                if asks_for_end and self._recording.end_told is not None:
+                    self._recording.end_told(position.slot, outcome.leader_epoch, outcome.offset)
                 self._ask()
 
         promise.then(answered)

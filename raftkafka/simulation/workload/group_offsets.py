@@ -73,9 +73,8 @@ class GroupOffsets:
         self._recording.complete(index, outcome, value, who=self._client.name, text=_offsets_text(value), error=error)
         if outcome is OpType.OK:
             self._recording.committed.update(offsets)
-            if generation < newest:
-                who, text = self._client.name, _offsets_text(value)
-                self._recording.problem(f"{who}: committed {text} as of generation {generation} after generation {newest} had begun")
+            if self._recording.commit_told is not None:
+                self._recording.commit_told(generation, newest, f"{self._client.name}: {_offsets_text(value)}")
         return outcome, code
 
     async def fetch(self, slots: Sequence[Slot], *, process: int) -> dict[Slot, int] | None:

@@ -10,7 +10,7 @@ Source: reference/history-checker.md, 4.2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -40,6 +40,7 @@ class Recording:
 
     def __init__(self, heap: EventHeap, trace: Trace, options: Mapping[str, Any]) -> None:
         self.heap = heap
+        self.options = options
         self.problems: list[str] = []
         """What a client saw that no broker may show, and that the history cannot say."""
         self.sent: list[SentBatch] = []
@@ -52,6 +53,12 @@ class Recording:
         """The group's newest generation whose assignments a member has been given."""
         self.values_of_bytes: dict[bytes, Sequence[int]] = {}
         """The values of each batch that was sent, by its bytes from the attributes on: what a consumer fetches needs no decoding."""
+        self.told: Callable[[str, Any], None] | None = None
+        """Called with f and value of every operation that succeeds; it may raise `Violation`."""
+        self.end_told: Callable[[Slot, int, int], None] | None = None
+        """Called when a leader has said where a partition ends: the partition, the leader's epoch, the end."""
+        self.commit_told: Callable[[int, int, str], None] | None = None
+        """Called when a commit has succeeded: its generation, the newest one that had begun when it was sent, what it was."""
         self._trace = trace
         self._recorder = HistoryRecorder(options)
         self._begun: dict[int, str] = {}
@@ -94,6 +101,8 @@ class Recording:
         f = self._begun.pop(index)
         if text:
             self._trace.line(who, f"{f} {text} {outcome.value}{f' {error}' if error else ''}")
+        if self.told is not None and outcome is OpType.OK:
+            self.told(f, value)
 
     def instant(self, process: int, f: str, value: Any, *, who: str, text: str) -> None:
         """An operation that takes no time and succeeds."""

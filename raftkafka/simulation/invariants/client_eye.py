@@ -1,0 +1,78 @@
+"""Hears what the clients of a world are told, and holds it against what was committed at that moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raftkafka.simulation.invariants import groups, replicas
+from raftkafka.simulation.invariants.group_eye import GroupEye
+from raftkafka.simulation.invariants.memory import ClusterMemory, PartitionMemory
+
+
+class ClientEye:
+    """Of a whole world. `acks_all`: whether its producers ask for acks=all."""
+
+    def __init__(self, memory: ClusterMemory, group_eye: GroupEye, *, acks_all: bool) -> None:
+        self._memory = memory
+        self._groups = group_eye
+        self._acks_all = acks_all
+        self._found: dict[str, PartitionMemory] = {}
+
+    def told(self, f: str, value: Any) -> None:
+        """An operation of the history has succeeded; raises `Violation`."""
+        if not self._memory.images:
+            return  # these nodes are none of ours
+        match f:
+            case "send" if self._acks_all:
+                for _, key, (offset, _) in value:
+                    if offset is not None:
+                        self._acknowledged(key, offset + 1)
+            case "poll":
+                for key, records in value[0][1].items():
+                    self._delivered(key, records)
+            case "commit":
+                for key, offset in value.items():
+                    groups.answered_commit_is_committed(key, offset, self._groups.ever_committed(key))
+            case "committed":
+                for key, offset in value.items():
+                    groups.served_offset_is_committed(key, offset, self._groups.ever_committed(key))
+            case _:
+                pass
+
+    def end_told(self, slot: tuple[str, int], leader_epoch: int, end_offset: int) -> None:
+        """A leader has said where a partition ends."""
+        key = f"{slot[0]}-{slot[1]}"
+        partition = self._partition(key)
+        if partition is not None and partition.unclean_epoch < 0:
+            replicas.latest_never_goes_back(key, leader_epoch, end_offset, partition)
+
+    def commit_told(self, generation: int, newest: int, text: str) -> None:
+        """A group's commit was answered."""
+        groups.stale_commits_refused(generation, newest, text)
+
+    def _acknowledged(self, key: str, end_offset: int) -> None:
+        partition = self._partition(key)
+        if partition is not None and partition.unclean_epoch < 0:
+            replicas.acknowledged_is_committed(end_offset, key, partition)
+
+    def _delivered(self, key: str, records: list[list[int]]) -> None:
+        partition = self._partition(key)
+        if partition is not None and partition.unclean_epoch < 0:
+            for offset, value in records:
+                replicas.consistent_read(offset, value, key, partition)
+
+    def _partition(self, key: str) -> PartitionMemory | None:
+        """The partition of the newest metadata; a topic that is deleted and made anew is another one."""
+        known = self._found.get(key)
+        topics = self._memory.image.topics
+        if known is not None and known.key.topic_id in topics.by_id:
+            return known
+        topic, _, index = key.rpartition("-")
+        image = topics.by_name.get(topic)
+        if image is None:
+            return None
+        for each, partition in self._memory.partitions.items():
+            if each.topic_id == image.topic_id and each.partition == int(index):
+                self._found[key] = partition
+                return partition
+        return None

@@ -53,8 +53,9 @@ def verdict_text(history: History, verdict: Verdict) -> str:
 def _checked(history: History, verdict: Verdict) -> list[str]:
     counts = verdict.counts
     options = ", ".join(f"{name} {_option(history.options[name])}" for name in sorted(history.options))
+    who = f"{counts['processes']} processes on {counts['keys']} keys in {counts['seconds']} s"
     lines = [
-        f"Checked    {counts['operations']} operations of {counts['processes']} processes on {counts['keys']} keys in {counts['seconds']} s",
+        f"Checked    {counts['operations']} operations of {who}",
         f"Sent       {counts['sent ok']} acknowledged, {counts['sent fail']} refused, {counts['sent info']} with an unknown outcome",
         f"Read       {counts['values read']} values in {counts['polls ok']} polls, {counts['distinct values read']} of them different",
     ]
@@ -62,10 +63,8 @@ def _checked(history: History, verdict: Verdict) -> list[str]:
         lines.append(f"Options    {options}")
     if verdict.lags:
         worst = max(verdict.lags, key=lambda lag: lag.lag_ns)
-        lines.append(
         behind = f"{worst.lag_ns / 1e9:.2f} s behind what was known"
         lines.append(f"Lag        at worst a poll of {worst.key} by process {worst.process} was {behind}")
-        )
     if verdict.consume_counts:
         times = ", ".join(f"{count} values {times} x" for times, count in verdict.consume_counts.items())
         lines.append(f"Consumed   by one member: {times}")

@@ -10,10 +10,9 @@ import click
 
 from raftkafka.cli.chaos_commands import chaos
 from raftkafka.cli.check_command import check
-from raftkafka.cli.check_command import check
 from raftkafka.cli.cluster_commands import cluster_group
 from raftkafka.cli.rules import rules
-from raftkafka.cli.sim_commands import sim, sim_many, sim_shrink, sim_speed
+from raftkafka.cli.sim_commands import profiles, sim, sim_many, sim_shrink, sim_speed
 from raftkafka.cli.storage_commands import storage_group
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -99,7 +98,7 @@ def config_check(path: str, overrides: tuple[str, ...]) -> None:
 
 commands.add_command(chaos)
 commands.add_command(check)
-commands.add_command(check)
+commands.add_command(profiles)
 commands.add_command(sim)
 commands.add_command(sim_many)
 commands.add_command(sim_shrink)

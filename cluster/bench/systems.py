@@ -130,9 +130,7 @@ def raftkafka(directory: Path, node_count: int, settings: Settings = no_settings
     return System("raftkafka", nodes, lambda path: [sys.executable, "-m", "raftkafka.cli.main", "broker", str(path)])
 
 
-def apache_kafka(
-    directory: Path, node_count: int, settings: Settings = no_settings, *, jvm_flags: tuple[str, ...] = KAFKA_HEAP
-) -> System:
+def apache_kafka(directory: Path, node_count: int, settings: Settings = no_settings, *, jvm_flags: tuple[str, ...] = KAFKA_HEAP) -> System:
     """A KRaft cluster of Apache Kafka, formatted."""
     cluster_id = id_to_text(random_id(random.SystemRandom()))
     nodes = _nodes(directory, node_count, settings)

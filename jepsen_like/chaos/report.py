@@ -18,6 +18,7 @@ import attrs
 from jepsen_like.chaos.charts import acknowledged_chart
 from jepsen_like.checker import Anomaly, Availability, Outcome, Verdict
 from jepsen_like.history import History, Op
+from jepsen_like.plots import all_plots
 
 MAX_ANOMALIES = 50
 MAX_OPERATIONS = 6
@@ -79,6 +80,7 @@ def report_page(report: Report, history: History, verdict: Verdict) -> str:
         "".join(f"<p>{_text(note)}</p>" for note in report.notes),
         "<h2>Availability</h2>" + _availability(verdict.availability),
         "<h2>Acknowledged sends a second, with the faults in force</h2>" + acknowledged_chart(history),
+        *(f"<h2>{_text(title)}</h2>{svg}" for title, svg in all_plots(history, verdict)),
         "<h2>Anomalies</h2>" + _anomalies(verdict.anomalies, history, none="None."),
         _allowed(verdict, history),
         "<h2>What was done to the cluster</h2><pre>" + _text("\n".join(report.fault_log) or "Nothing.") + "</pre>",

@@ -179,18 +179,19 @@ class Session:
             kind, error = class_of(failed.args[0].code()), failed.args[0].name()
         self._recording.complete(kind, self.process, "commit", positions, error)
 
-    def committed(self, keys: Sequence[str]) -> dict[str, int] | None:
-        """What the group's coordinator says was committed; None when it does not answer."""
+    def committed(self, keys: Sequence[str]) -> dict[str, int]:
+        """What the group's coordinator says was committed; empty when it does not answer."""
         self._recording.invoke(self.process, "committed", {})
         try:
             asked = [TopicPartition(self._topic, partition_of(key)) for key in keys]
             answers = self._consumer.committed(asked, timeout=COMMIT_TIMEOUT_S)
         except KafkaException as failed:
             self._recording.complete(OpType.FAIL, self.process, "committed", {}, failed.args[0].name())
-            return None
-        found = {key_of(answer.partition): answer.offset for answer in answers if answer.error is None and answer.offset >= 0}
+            return {}
+        answered = [answer for answer in answers if answer.error is None]
+        found = {key_of(answer.partition): answer.offset if answer.offset >= 0 else None for answer in answered}
         self._recording.complete(OpType.OK, self.process, "committed", found)
-        return found
+        return {key: offset for key, offset in found.items() if offset is not None}
 
     def crash(self) -> None:
         """This process is never heard of again. Its clients are closed behind everybody's back, since that may take a while."""

@@ -105,7 +105,7 @@ class Worker(threading.Thread):
         if settings.subscribe:
             session.subscribe(settings.keys)
         else:
-            committed = session.committed(settings.keys) or {}
+            committed = session.committed(settings.keys)
             session.assign({key: committed.get(key, 0) for key in self._some_keys()})
         return session
 

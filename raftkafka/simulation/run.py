@@ -21,6 +21,7 @@ from raftkafka.simulation.faults import Fault, FaultPlan, Nemesis, draw_plan
 from raftkafka.simulation.invariants import Invariants
 from raftkafka.simulation.invariants.registry import silenced
 from raftkafka.simulation.invariants.restated import restated_by
+from raftkafka.simulation.liveness import Liveness
 from raftkafka.simulation.offset_checks import stale_offsets
 from raftkafka.simulation.profiles import Profile
 from raftkafka.simulation.watch import Watcher
@@ -97,7 +98,6 @@ class Run:
         if make_node is None:
             Invariants(self.world).listen(self.clients.recording)
         self.plan = plan if plan is not None else self._draw_plan()
-        self.nemesis: Nemesis | None = None
 
     def run(self) -> Result:
         """Everything from the start to the verdict."""
@@ -108,8 +108,7 @@ class Run:
         violations: list[Violation] = []
         try:
             self._start()
-            self._disturb()
-            self._heal()
+            self._heal(self._disturb())
             violations += self._read_back()
             violations += self._judge_history()
         except Violation as violation:
@@ -142,26 +141,32 @@ class Run:
         self._finish(self.clients.create_topics(), START_TIMEOUT_MS, "the topics were not created")
         self.clients.start()
 
-    def _disturb(self) -> None:
+    def _disturb(self) -> Nemesis:
         """Faults happen."""
         self.world.start_us = self.world.heap.now_us
-        self.nemesis = Nemesis(self.world, self.plan, told=self._record_fault)
+        nemesis = Nemesis(self.world, self.plan, told=self._record_fault)
         self.world.run_for(self.profile.duration_ms)
+        return nemesis
 
     def _record_fault(self, fault: Fault, phase: str) -> None:
         """The history says when each fault begins and ends, so that a reader of it can see what a client suffered from."""
         nodes = list(fault.machines or self.world.machines)
         self.clients.recording.nemesis(fault.kind.value, {"fault": fault.kind.value, "nodes": nodes, "phase": phase})
 
-    def _heal(self) -> None:
-        """Faults end; every partition must take new batches, and what the clients have begun must end."""
-        if self.nemesis is not None:
-            self.nemesis.end_all()
-        self.world.heal()
-        self.clients.recording.nemesis("heal", {"fault": "heal", "nodes": list(self.world.machines), "phase": "begin"})
-        healed_us = self.world.heap.now_us
+    def _heal(self, nemesis: Nemesis) -> None:
+        """Faults end; a core of the cluster, and then all of it, must get on, and what the clients have begun must end."""
         clients = self.clients
-        self._wait(lambda: clients.acknowledged_since(healed_us), "not every partition acknowledged a batch after all had healed")
+        liveness = Liveness(
+            world=self.world,
+            profile=self.profile,
+            nemesis=nemesis,
+            clients_stuck=clients.stuck_since,
+            nodes=tuple(self.world.machines),
+            rng=self.world.rng("liveness"),
+        )
+        liveness.heal_core()
+        clients.recording.nemesis("heal", {"fault": "heal", "nodes": list(self.world.machines), "phase": "begin"})
+        liveness.heal_all()
         clients.stop_writing()
         self._wait(clients.writing_finished, "a producer did not finish after all had healed")
 

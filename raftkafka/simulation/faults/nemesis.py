@@ -8,7 +8,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from raftkafka.simulation.events import US_PER_MS, Event
@@ -57,6 +57,7 @@ class Nemesis:
     """A plan at work in a world. `told` hears of every beginning and end ("begin" or "end")."""
 
     def __init__(self, world: World, plan: FaultPlan, *, told: Callable[[Fault, str], None] = lambda fault, phase: None) -> None:
+        self.plan = plan
         self._world = world
         self._told = told
         self._in_force: dict[int, tuple[Fault, Undo]] = {}
@@ -66,12 +67,13 @@ class Nemesis:
             self._to_come.append(world.heap.at(start_us, partial(self._begin, number, fault)))
             self._to_come.append(world.heap.at(start_us + fault.duration_ms * US_PER_MS, partial(self._end, number)))
 
-    def end_all(self) -> None:
-        """Everything that stands ends now, in the order in which it began; nothing else begins."""
+    def end_all(self, *, but_of: Sequence[str] = ()) -> None:
+        """Everything that stands ends now, in the order in which it began; nothing else begins. Faults of some machines alone may go on."""
         for event in self._to_come:
             event.cancel()
-        for number in list(self._in_force):
-            self._end(number)
+        for number, (fault, _) in list(self._in_force.items()):
+            if not fault.machines or any(name not in but_of for name in fault.machines):
+                self._end(number)
 
     def _begin(self, number: int, fault: Fault) -> None:
         self._world.trace.line(fault.node, f"fault begins: {fault}")

@@ -10,7 +10,7 @@ from raftkafka.simulation.client import CREATE_TOPICS_KEY, FETCH_KEY, PRODUCE_KE
 from raftkafka.simulation.workload.admin import Admin
 from raftkafka.simulation.workload.consumer import Consumer, FinalReader
 from raftkafka.simulation.workload.group_member import COOPERATIVE, RANGE, GroupMember
-from raftkafka.simulation.workload.known_cluster import Slot
+from raftkafka.simulation.workload.known_cluster import Slot, key_of
 from raftkafka.simulation.workload.producer import Producer
 from raftkafka.simulation.workload.recording import Recording
 from raftkafka.simulation.workload.settings import WorkloadSettings, draw_producer_style, draw_style
@@ -94,6 +94,15 @@ class Clients:
         """Whether every partition has acknowledged a batch that was begun after this moment."""
         latest = self.recording.last_acknowledged_us
         return all(latest.get(slot, -1) > since_us for slot in self.slots)
+
+    def stuck_since(self, since_us: int) -> list[str]:
+        """Which partitions have not acknowledged a batch that was begun after this moment, and whether the group is not settled."""
+        latest = self.recording.last_acknowledged_us
+        found = [f"{key_of(slot)} acknowledged no batch" for slot in self.slots if latest.get(slot, -1) <= since_us]
+        if not self.group_is_stable():
+            held = [sorted(map(key_of, member.assigned)) for member in self.members]
+            found.append(f"the group's partitions are not each with one member: {held}")
+        return found
 
     def writing_finished(self) -> bool:
         return all(producer.finished for producer in self.producers)

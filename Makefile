@@ -83,8 +83,8 @@ SIM_CHOICE = $(if $(PROFILE),--profile $(PROFILE)) $(if $(BREAK),--break $(BREAK
 SIM_SEED = $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 
 .PHONY: sim sim-many sim-shrink soak
-sim: $(VENV)/.runtime ## one simulated cluster with its trace: SEED=7 PROFILE=name BREAK=rule,rule PLAN=file HTML=page.html
-	@$(RUN) sim $(SIM_SEED) $(SIM_CHOICE) $(if $(PLAN),--plan $(PLAN)) $(if $(HTML),--html $(HTML),--trace)
+sim: $(VENV)/.runtime ## one simulated cluster with its trace: SEED=7 PROFILE=name BREAK=rule,rule PLAN=file HTML=page.html HISTORY=file
+	@$(RUN) sim $(SIM_SEED) $(SIM_CHOICE) $(if $(PLAN),--plan $(PLAN)) $(if $(HISTORY),--history $(HISTORY)) $(if $(HTML),--html $(HTML),--trace)
 
 sim-many: $(VENV)/.runtime ## many seeds on all cores, stopping at the first failure: COUNT=500 PROFILE=all BREAK=rule
 	@$(RUN) sim-many $(SIM_SEED) $(SIM_CHOICE) --count $(COUNT)

@@ -27,6 +27,7 @@ processes_option = click.option("--jobs", "processes", type=click.IntRange(min=1
 @plan_option
 @click.option("--trace", is_flag=True, help="Print what happens, a line for each thing worth knowing.")
 @click.option("--verbose", is_flag=True, help="Print everything: fetches, heartbeats, what followers append.")
+@click.option("--history", type=FILE, help="Write what the clients did and saw, as `raftkafka check` reads it.")
 @click.option("--html", "page", type=FILE, help="Write a page that shows the run: open it in a browser, no network needed.")
 def sim(
     seed: int | None,
@@ -36,13 +37,24 @@ def sim(
     trace: bool,
     verbose: bool,
     page: Path | None,
+    history: Path | None,
 ) -> None:
     """Simulate a cluster in virtual time: the same seed gives the same run, always."""
     from raftkafka.cli.sim_input import run_input
     from raftkafka.cli.simulate import Shown, simulate
 
     given = run_input(seed=seed, profile_name=profile_name, broken=broken, plan_file=plan_file)
-    sys.exit(simulate(given, Shown(trace=trace or verbose, verbose=verbose, page=page), plan_file=plan_file))
+    sys.exit(simulate(given, Shown(trace=trace or verbose, verbose=verbose, page=page, history=history), plan_file=plan_file))
+
+
+@click.command("profiles")
+def profiles() -> None:
+    """List the kinds of simulated runs."""
+    from raftkafka.simulation.profiles import load_profile, profile_names
+
+    for name in profile_names():
+        description = load_profile(name).description.strip().partition("\n")[0]
+        click.echo(f"{name:<16} {description or 'three nodes, and the usual faults'}")
 
 
 @click.command("sim-many", epilog=EXIT_CODES)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import click
 
@@ -37,6 +38,16 @@ def print_trace(*, verbose: bool) -> Callable[[World], Narrator]:
     click.echo(HEADING.rstrip())
     in_colour = sys.stdout.isatty()
     return lambda world: Narrator(world, lambda line: print(shown(line, in_colour=in_colour)), verbose=verbose)
+
+
+def merged(lines: Sequence[TraceLine]) -> list[TraceLine]:
+    """The lines with one for many that say at once the same of several logs."""
+    kept: list[TraceLine] = []
+    for (at_us, who, what, text), group in groupby(lines, key=lambda line: (line.at_us, line.who, line.what, line.text)):
+        places = [line.where for line in group]
+        where = places[0] if len(places) == 1 else f"{places[0]} +{len(places) - 1}"
+        kept.append(TraceLine(at_us=at_us, who=who, what=what, where=where, text=text))
+    return kept
 
 
 def shown(line: TraceLine, *, in_colour: bool) -> str:

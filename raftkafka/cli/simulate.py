@@ -11,8 +11,9 @@ from pathlib import Path
 
 import attrs
 
+from jepsen_like.history import HistoryWriter
 from raftkafka.cli.sim_input import RunInput
-from raftkafka.cli.sim_trace import print_trace, shown
+from raftkafka.cli.sim_trace import merged, print_trace, shown
 from raftkafka.simulation.events import US_PER_SECOND
 from raftkafka.simulation.narrator import Narrator, TraceLine
 from raftkafka.simulation.phrases import What
@@ -31,11 +32,12 @@ TELLING = (What.FAULT, What.MACHINE, What.ELECTION, What.LEADER, What.ISR, What.
 
 @attrs.frozen(kw_only=True)
 class Shown:
-    """What is wanted of a run besides its verdict: its trace on the screen, a page in a file."""
+    """What is wanted of a run besides its verdict: its trace on the screen, a page and the history of its clients in files."""
 
     trace: bool = False
     verbose: bool = False
     page: Path | None = None
+    history: Path | None = None
 
 
 def simulate(given: RunInput, wanted: Shown | None = None, *, plan_file: str | None = None) -> int:
@@ -52,8 +54,10 @@ def simulate(given: RunInput, wanted: Shown | None = None, *, plan_file: str | N
         traceback.print_exc()
         print(f"seed {given.seed}: the run itself failed.\nRepeat it with: {given.command(plan_file=plan_file)}", file=sys.stderr)
         return 1
+    if wanted.history is not None:
+        _write_history(result, wanted.history)
     if wanted.page is not None:
-        _write_page(given, wanted.page)
+        _write_page(given, wanted.page, plan_file)
     if result.violations:
         if not wanted.trace:
             print_end_of_trace(given)
@@ -79,10 +83,19 @@ def print_end_of_trace(given: RunInput) -> None:
     recent = len(lines) - SHOWN_LINES // 2
     telling = [line for index, line in enumerate(lines) if index >= recent or (line.what in TELLING and line.at_us > US_PER_SECOND // 10)]
     in_colour = sys.stdout.isatty()
-    print("\n".join(shown(line, in_colour=in_colour) for line in telling[-SHOWN_LINES:]))
+    print("\n".join(shown(line, in_colour=in_colour) for line in merged(telling)[-SHOWN_LINES:]))
 
 
-def _write_page(given: RunInput, path: Path) -> None:
+def _write_history(result: Result, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        writer = HistoryWriter(file, result.history.options)
+        for operation in result.history.operations:
+            writer.write(operation)
+        writer.close()
+    print(f"history: {path}; judge it with: raftkafka check {path}")
+
+
+def _write_page(given: RunInput, path: Path, plan_file: str | None) -> None:
     """Runs it once more, with somebody who films it."""
     films: list[Film] = []
 
@@ -92,7 +105,7 @@ def _write_page(given: RunInput, path: Path) -> None:
 
     result = run(given, watch)
     names = [rule.value for rule in given.broken_rules]
-    path.write_text(page_of(films[0], result, broken_rules=names, command=given.command()), encoding="utf-8")
+    path.write_text(page_of(films[0], result, broken_rules=names, command=given.command(plan_file=plan_file)), encoding="utf-8")
     print(f"page: {path}")
 
 

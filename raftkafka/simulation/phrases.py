@@ -154,4 +154,4 @@ def _fill(text: str, fields: Fields) -> str:
 
 
 def _value(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return ",".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,16 @@ import attrs
 import pytest
 from click.testing import CliRunner, Result
 
+from jepsen_like.history import read_history
 from raftkafka.base.rules import Rule
 from raftkafka.cli import sim_jobs, sim_many, simulate
 from raftkafka.cli.commands import commands
+from raftkafka.cli.sim_trace import merged
 from raftkafka.simulation import run as simulation
 from raftkafka.simulation.faults import Fault, FaultKind, FaultPlan
-from raftkafka.simulation.profiles import Profile
+from raftkafka.simulation.narrator import TraceLine
+from raftkafka.simulation.phrases import What
+from raftkafka.simulation.profiles import Profile, profile_names
 from raftkafka.simulation.script import Script, parse_script
 from raftkafka.simulation.world import Violation
 
@@ -44,6 +50,14 @@ def made_up(seed: int, *, profile: Profile | None = None, plan: FaultPlan | None
     return simulation.Result(
         **{**values, "seed": seed, "profile": profile or Profile(), "plan": plan, "violations": violations, "virtual_ms": 20_000}
     )
+
+
+@cache
+def short_plan() -> str:
+    """A file with a short run."""
+    path = Path(tempfile.mkdtemp()) / "short.plan"
+    path.write_text("seed 3\nset duration_ms 700\n200 ms +100 kill n2\n", encoding="utf-8")
+    return str(path)
 
 
 @pytest.fixture
@@ -104,7 +118,7 @@ def test_a_plan_that_is_not_there_is_refused() -> None:
 
 
 def test_a_good_seed_ends_in_0_and_tells_its_digest() -> None:
-    result = call("sim", "--seed", "3")
+    result = call("sim", "--plan", short_plan())
     assert result.exit_code == 0
     assert "seed 3, profile default: good" in result.output
     assert "digest" in result.output
@@ -117,6 +131,31 @@ def test_a_violation_tells_all_that_is_needed_to_understand_and_repeat_it() -> N
     assert "BROKEN: D1 lost\n  a record is lost\n  before: it was there\n  after:  it is gone\n" in result.output
     assert "seed 5, profile default, without truncate-by-epoch; the plan:\n  1200 ms +300 kill n2\n" in result.output
     assert "Repeat it with: make sim SEED=5 BREAK=truncate-by-epoch\n" in result.output
+
+
+def test_a_trace_is_plain_where_it_is_no_terminal() -> None:
+    result = call("sim", "--plan", short_plan(), "--trace")
+    assert result.exit_code == 0
+    assert "\x1b" not in result.output
+    assert "LEADS the quorum in epoch 1" in result.output
+
+
+def test_a_history_and_a_page_are_written_where_they_are_wanted(tmp_path: Path) -> None:
+    history, page = tmp_path / "history.jsonl", tmp_path / "page.html"
+    result = call("sim", "--plan", short_plan(), "--history", str(history), "--html", str(page))
+    assert result.exit_code == 0
+    assert any(operation.f == "send" for operation in read_history(history).operations)
+    assert f"make sim SEED=3 PLAN={short_plan()}" in page.read_text(encoding="utf-8")
+
+
+def test_lines_that_say_the_same_of_many_logs_become_one() -> None:
+    line = TraceLine(at_us=5, who="n1", what=What.ISR, where="records-0", text="isr is now 1,2")
+    others = [attrs.evolve(line, where="records-1"), attrs.evolve(line, where="records-2"), attrs.evolve(line, at_us=6)]
+    assert [each.where for each in merged([line, *others])] == ["records-0 +2", "records-0"]
+
+
+def test_every_profile_is_listed() -> None:
+    assert [line.split()[0] for line in call("profiles").output.splitlines()] == profile_names()
 
 
 # Many seeds

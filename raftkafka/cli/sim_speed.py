@@ -13,6 +13,7 @@ import time
 import attrs
 import click
 
+from raftkafka.cli.sim_jobs import collect_garbage_seldom
 from raftkafka.simulation.faults import FaultPlan
 from raftkafka.simulation.profiles import Profile
 from raftkafka.simulation.run import run_seed
@@ -35,6 +36,7 @@ LOADED = WorkloadSettings(
 
 def measure(*, first_seed: int, count: int, batches_per_second: int) -> int:
     """Prints what it found as JSON; 1 when a run was not good."""
+    collect_garbage_seldom()
     profile = Profile(name="loaded", workload=attrs.evolve(LOADED, batches_per_second=batches_per_second))
     run_seed(first_seed, profile=attrs.evolve(profile, duration_ms=1_000), plan=FaultPlan(()))  # whatever is made on first use
     speeds: list[float] = []

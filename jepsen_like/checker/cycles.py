@@ -52,7 +52,7 @@ class Graph:
 
 def cycles(observed: Observed, orders: dict[str, VersionOrder]) -> Iterator[Anomaly]:
     """A shortest cycle of each strongly connected component."""
-    if not observed.option("ww_deps") and _cannot_be(observed):
+    if not observed.option("ww_deps") and cannot_have_cycles(observed):
         return
     graph = dependency_graph(observed, orders)
     all_edges = [[target for kind in graph.edges.values() for target in kind[node]] for node in range(len(graph.nodes))]
@@ -61,7 +61,8 @@ def cycles(observed: Observed, orders: dict[str, VersionOrder]) -> Iterator[Anom
             yield _cycle_of(graph, component)
 
 
-def _cannot_be(observed: Observed) -> bool:
+def cannot_have_cycles(observed: Observed) -> bool:
+    """The case in which no cycle can be; see the top of this file."""
     for each in observed.completions:
         if each.reads and each.known:
             if each.sends:

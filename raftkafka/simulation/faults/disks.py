@@ -12,13 +12,15 @@ from raftkafka.base.errors import DiskError
 from raftkafka.simulation.cluster import LOG_DIR
 from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.faults.values import Fault
-from raftkafka.simulation.spectator import others_have_all
+from raftkafka.simulation.spectator import others_have_all, running_nodes
 from raftkafka.simulation.world import World
 
 Undo = Callable[[], None]
 
 KEPT_BY_WIPE = ("__cluster_metadata-0", "meta.properties")
 LOG_SUFFIX = ".log"
+REPAIR_AFTER_MS = 1_000
+"""How long after a start somebody sees that a log is damaged."""
 
 
 def slow_disk(world: World, fault: Fault) -> Undo:
@@ -92,7 +94,28 @@ def flip_bit(world: World, fault: Fault) -> Undo:
         machine.disk.flip_bit(path, position, rng.randrange(8))
         world.trace.line(fault.node, f"a bit of {path} flips at {position}")
         machine.lost_something()
-    return machine.start
+
+    def undo() -> None:
+        machine.start()
+        world.heap.after(REPAIR_AFTER_MS * US_PER_MS, lambda: _repair(world, fault.node))
+
+    return undo
+
+
+def _repair(world: World, name: str) -> None:
+    """Does what an operator does about logs that are damaged in the middle, which no start cuts silently: empties them, and starts anew."""
+    machine = world.machines[name]
+    node = dict(running_nodes(world)).get(name)
+    if node is None:
+        return
+    damaged = [log.directory for log in node.parts.logs if log.offline_reason is not None]
+    if damaged:
+        world.trace.line(name, f"is repaired: {', '.join(damaged)} is emptied")
+        machine.kill()
+        for directory in damaged:
+            machine.disk.delete(directory)
+        machine.lost_something()
+        machine.start()
 
 
 def _spared(world: World, fault: Fault) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,12 @@ _FAST_RETRIES = {
     "reconnect.backoff.max.ms": 500,
     "topic.metadata.refresh.interval.ms": 5000,
     "log_level": 0,
+    "error_cb": lambda error: None,  # what matters comes with the operation that it spoils
 }
+
+_SILENT = logging.getLogger("jepsen_like.chaos.clients")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
 
 
 class Session:
@@ -59,7 +65,7 @@ class Session:
                 "retry.backoff.ms": 50,
                 **_FAST_RETRIES,
             },
-            logger=None,
+            logger=_SILENT,
         )
         self._consumer = Consumer(
             {
@@ -75,7 +81,8 @@ class Session:
                 "fetch.error.backoff.ms": 50,
                 "topic.metadata.propagation.max.ms": 5000,
                 **_FAST_RETRIES,
-            }
+            },
+            logger=_SILENT,
         )
 
     # --- operations
@@ -110,7 +117,8 @@ class Session:
                 texts.append(str(error))
         deadline = time.monotonic() + SEND_TIMEOUT_S + 5
         while left and time.monotonic() < deadline:
-            self._producer.poll(0.2)
+            with contextlib.suppress(KafkaException):  # a fatal error of the producer; the records' own errors follow
+                self._producer.poll(0.2)
         for place in left:
             codes[place] = -192
             texts.append("no answer from the client library")
@@ -204,8 +212,9 @@ class Session:
         threading.Thread(target=self._close, daemon=True).start()
 
     def _close(self) -> None:
-        self._producer.purge(in_queue=True, in_flight=True, blocking=False)
-        self._producer.poll(0)
+        with contextlib.suppress(KafkaException):
+            self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+            self._producer.poll(0)
         with contextlib.suppress(KafkaException, RuntimeError):
             self._consumer.close()
 

@@ -106,3 +106,18 @@ def test_apache_kafka_is_judged_in_the_same_way(tmp_path: Path) -> None:
     rows = {row.fault: row for row in check(read_history(report_folder(tmp_path) / "history.jsonl")).availability}
     assert "isolate" in rows
     assert rows["whole run"].acknowledged > 200
+
+
+@pytest.mark.parametrize(
+    ("rule", "faults", "time_s", "kinds"),
+    [
+        ("acks-all-waits-for-the-high-watermark", "isolate-leader", 25, {"lost-write"}),
+        ("serve-consumers-below-high-watermark", "isolate-leader", 25, {"inconsistent-offsets", "nonmonotonic-poll", "duplicate"}),
+        ("answer-offset-commit-when-replicated", "isolate-leader", 30, {"group-offset-lost"}),
+        ("deduplicate-by-producer-sequence", "kill,pause", 40, {"duplicate"}),
+    ],
+)
+def test_without_a_rule_the_verdict_turns_red(rule: str, faults: str, time_s: int, kinds: set[str], tmp_path: Path) -> None:
+    done = chaos(tmp_path, "--break", rule, "--faults", faults, "--time", str(time_s), "--seed", "1")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert kinds & {anomaly.kind for anomaly in check(read_history(report_folder(tmp_path) / "history.jsonl")).anomalies}

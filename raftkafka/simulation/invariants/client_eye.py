@@ -30,12 +30,12 @@ class ClientEye:
             case "poll":
                 for key, records in value[0][1].items():
                     self._delivered(key, records)
-            case "commit":
+            case "commit" | "committed":
+                check = groups.answered_commit_is_committed if f == "commit" else groups.served_offset_is_committed
                 for key, offset in value.items():
-                    groups.answered_commit_is_committed(key, offset, self._groups.ever_committed(key))
-            case "committed":
-                for key, offset in value.items():
-                    groups.served_offset_is_committed(key, offset, self._groups.ever_committed(key))
+                    committed = self._groups.ever_committed(key)
+                    if committed is not None:
+                        check(key, offset, committed)
             case _:
                 pass
 

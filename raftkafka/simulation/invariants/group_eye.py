@@ -29,14 +29,17 @@ class GroupEye:
     def __init__(self) -> None:
         self._replays: dict[int, _Replay] = {}
         self._ever: dict[str, dict[int, None]] = {}
+        self._lost = False
 
-    def ever_committed(self, key: str) -> dict[int, None]:
-        """Every offset that any group ever committed in a partition, oldest first."""
-        return self._ever.get(key, {})
+    def ever_committed(self, key: str) -> dict[int, None] | None:
+        """Every offset that any group ever committed in a partition, oldest first; None when an unclean election has taken some away."""
+        return None if self._lost else self._ever.get(key, {})
 
     def look(self, view: ReplicaView, memory: PartitionMemory, mirror: LogMirror, coordinator: GroupCoordinator) -> None:
         """The leader of a partition of the topic has changed, and perhaps its high watermark has moved."""
         if memory.unclean_epoch >= 0:
+            self._lost = True
+        if self._lost:
             return
         partition = memory.key.partition
         replay = self._replays.get(partition)

@@ -100,9 +100,19 @@ class PartitionMemory:
     losses_at: dict[int, int] = attrs.field(factory=dict)
     """The true high watermark by how many losses there had been when it was reached."""
     unclean_epoch: int = -1
-    """The last leader epoch that began with a leader which may lack committed records."""
+    """The last leader epoch that began with a leader which lacked committed records, or may lack them."""
     unclean: bool = False
     """That leader has not been seen yet: until then nobody knows what is lost."""
+
+    def elected_uncleanly(self, view: ReplicaView, mirror: LogMirror | None) -> None:
+        """The leader of an unclean election is there: either it has everything all the same, or what it lacks is gone."""
+        self.unclean = False
+        last = self.last_committed
+        has_all = view.log_end_offset >= self.true_high_watermark and (last is None or (mirror is not None and mirror.holds(last)))
+        if has_all:
+            self.unclean_epoch = -1
+        else:
+            self.forget_above(view.log_end_offset)
 
     def forget_above(self, end_offset: int) -> None:
         """An unclean election: what the new leader has not is no longer committed."""

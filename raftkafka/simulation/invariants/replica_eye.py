@@ -158,10 +158,9 @@ class ReplicaEye:
             raft.answered_is_committed(view.name, view.node_id, view.partition_epoch, registration.partition_epoch)
 
     def _elected(self, view: ReplicaView, memory: PartitionMemory) -> None:
-        if memory.unclean and view.leader_epoch >= memory.unclean_epoch:
-            memory.unclean = False
-            memory.forget_above(view.log_end_offset)
         mirror, log = memory.mirrors.get(self._node_id), self._hosted[memory.key].log
+        if memory.unclean and view.leader_epoch >= memory.unclean_epoch:
+            memory.elected_uncleanly(view, mirror)
         if mirror is None or not view.is_online:
             return
         known = {

@@ -54,7 +54,8 @@ def run_job(job: Job) -> Report:
     try:
         result = run_seed(job.seed, profile=job.profile, plan=job.plan, broken_rules=job.broken_rules)
     except Exception as error:  # A bug is a finding like a broken invariant: it must be told with its seed.
-        return Report(job=job, failure=Failure(invariant=f"no exception: {type(error).__name__}", text=traceback.format_exc()))
+        told = f"{error}\n{traceback.format_exc()}"
+        return Report(job=job, failure=Failure(invariant=f"no exception: {type(error).__name__}", text=told))
     return Report(
         job=job,
         failure=first_failure(result),

@@ -51,12 +51,14 @@ def plan_faults(*, seed: int, faults: Sequence[str], time_s: float) -> tuple[Pla
 
 
 class Nemesis(threading.Thread):
-    """Carries out a plan. `in_force` says what is broken now, for the progress line; `log` all that was done."""
+    """Carries out a plan. `in_force` says what is broken now, for the progress line; `log` all that was done; `crashes` which nodes had
+    ended without being told to, which nothing in a history shows."""
 
     def __init__(self, *, cluster: Cluster, plan: Sequence[Planned], recording: Recording, stop: threading.Event) -> None:
         super().__init__(name="nemesis", daemon=True)
         self.in_force = ""
         self.log: list[str] = []
+        self.crashes: list[str] = []
         self.error: BaseException | None = None
         self._cluster = cluster
         self._plan = plan
@@ -75,6 +77,7 @@ class Nemesis(threading.Thread):
 
     def heal(self) -> None:
         """Everything runs and reaches everything; for the end of a run, when the thread has ended."""
+        self._revive()
         self._cluster.shape()
         self._cluster.resume(self._cluster.node_ids)
         self._cluster.start(self._cluster.node_ids)
@@ -83,6 +86,7 @@ class Nemesis(threading.Thread):
         self._recording.nemesis("heal", {"fault": "heal", "nodes": self._cluster.node_ids, "phase": "end"})
 
     def _one(self, planned: Planned) -> None:
+        self._revive()
         fault = FAULTS[planned.fault]
         self.in_force = planned.fault
         # The fault begins before it is done: what it makes wait belongs to it.
@@ -92,6 +96,15 @@ class Nemesis(threading.Thread):
         self._note(f"{planned.fault}: {begun.text}")
         self._stop_event.wait(planned.duration_s)
         self._end(planned, begun)
+
+    def _revive(self) -> None:
+        """Between faults every node should run."""
+        for node_id in self._cluster.dead():
+            self.crashes.append(
+                f"Node {node_id} ended by itself before {self._recording.elapsed_s():.0f} s; node{node_id}.log may say why."
+            )
+            self._note(f"node {node_id} has ended by itself; it is started again")
+            self._cluster.start([node_id])
 
     def _end(self, planned: Planned, begun: InForce) -> None:
         begun.undo()

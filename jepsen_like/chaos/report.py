@@ -45,6 +45,7 @@ class Report:
     settings: Mapping[str, str]
     notes: list[str]
     fault_log: list[str]
+    crashes: list[str]
     seed: int
 
 
@@ -64,7 +65,7 @@ def report_text(report: Report, verdict: Verdict) -> str:
             f"  {row.fault:<16}{row.times:>7}{row.seconds:>10.1f}{row.acknowledged:>10}{rate(row):>9.0f}{row.share:>9.1%}"
             f"{row.longest_gap_s:>12.1f} s"
         )
-    lines += ["", *(f"  {note}" for note in report.notes)]
+    lines += ["", *(f"  {note}" for note in (*report.crashes, *report.notes))]
     for kind, count in _by_kind(verdict.anomalies).items():
         lines.append(f"  {count} x {kind}")
     lines += [f"    {anomaly.kind}: {anomaly.text}"[:MAX_TEXT] for anomaly in verdict.anomalies[:10]]
@@ -77,7 +78,7 @@ def report_page(report: Report, history: History, verdict: Verdict) -> str:
     parts = [
         f"<h1>Chaos on {_text(report.version)}</h1><p class=quiet>{made}, seed {report.seed}</p>",
         f'<p class=verdict style="background:{_COLOURS[verdict.outcome]}"><b>{verdict.outcome.value}</b>. {_text(verdict.reason)}</p>',
-        "".join(f"<p>{_text(note)}</p>" for note in report.notes),
+        "".join(f"<p><b>{_text(crash)}</b></p>" for crash in report.crashes) + "".join(f"<p>{_text(note)}</p>" for note in report.notes),
         "<h2>Availability</h2>" + _availability(verdict.availability),
         "<h2>Anomalies</h2>" + _anomalies(verdict.anomalies, history, none="None."),
         "<h2>Acknowledged sends a second, with the faults in force</h2>" + acknowledged_chart(history),

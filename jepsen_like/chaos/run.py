@@ -67,7 +67,7 @@ class Wishes:
 
 @attrs.frozen(kw_only=True)
 class Done:
-    """How a run ended."""
+    """How a run ended. A node that ended by itself spoils the exit code too: the history does not show it, if all went well otherwise."""
 
     outcome: Outcome
     directory: Path
@@ -75,7 +75,7 @@ class Done:
 
     @property
     def exit_code(self) -> int:
-        return EXIT_CODES[self.outcome]
+        return 1 if self.report.crashes else EXIT_CODES[self.outcome]
 
 
 def run_chaos(wishes: Wishes) -> Done:
@@ -93,6 +93,7 @@ def run_chaos(wishes: Wishes) -> Done:
                 settings=dict(cluster.settings),
                 notes=[],
                 fault_log=[],
+                crashes=[],
                 seed=wishes.seed,
             )
             try:
@@ -172,6 +173,7 @@ def _play(wishes: Wishes, plan: tuple[Planned, ...], cluster: Cluster, directory
     finally:
         stop.set()
         report.fault_log.extend(nemesis.log)
+        report.crashes.extend(nemesis.crashes)
         recording.close()
 
 
@@ -236,9 +238,6 @@ def _finish(
 ) -> None:
     """Heals, waits until the cluster is well and the workers are done, and reads everything back."""
     nemesis.join()
-    died = cluster.dead() if not nemesis.in_force else []
-    if died:
-        report.notes.append(f"Nodes {', '.join(map(str, died))} had ended by themselves.")
     nemesis.heal()
     line.say("Healed. Waiting until every partition has all its replicas.")
     begin = time.monotonic()

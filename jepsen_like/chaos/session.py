@@ -52,6 +52,7 @@ class Session:
         self.seen: dict[str, int] = {}
         """The end of what this process has seen, in sends and polls, of each key."""
         self._topic = topic
+        self._rebalanced: set[str] = set()
         self._recording = recording
         self._producer = Producer(
             {
@@ -150,7 +151,9 @@ class Session:
         except ValueError as failed:
             error = f"a value that nobody has sent: {failed}"
         kind = OpType.OK if read or error is None else OpType.FAIL
-        self._recording.complete(kind, self.process, "poll", [["poll", read]], error)
+        rebalanced = [["rebalance", sorted(self._rebalanced)]] if self._rebalanced else []
+        self._rebalanced.clear()
+        self._recording.complete(kind, self.process, "poll", [["poll", read], *rebalanced], error)
         for key, records in read.items():
             self.positions[key] = records[-1][0] + 1
             self.seen[key] = max(self.seen.get(key, 0), self.positions[key])
@@ -167,8 +170,15 @@ class Session:
     def subscribe(self, keys: Sequence[str]) -> None:
         """Reads the topic as a member of the group; the group decides which keys."""
         self._recording.invoke(self.process, "subscribe", list(keys))
-        self._consumer.subscribe([self._topic])
+        self._consumer.subscribe([self._topic], on_assign=self._moved, on_revoke=self._moved, on_lost=self._moved)
         self._recording.complete(OpType.OK, self.process, "subscribe", list(keys))
+
+    def _moved(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        """The group has given or taken keys, in the middle of a poll: where this process is in them is for the group to say."""
+        for partition in partitions:
+            key = key_of(partition.partition)
+            self._rebalanced.add(key)
+            self.positions.pop(key, None)
 
     def commit(self) -> None:
         """Commits this process's positions in its group."""

@@ -53,7 +53,13 @@ def test_the_page_is_whole_loads_nothing_and_escapes_what_comes_from_the_run(tmp
     begin, end = fault(2.0, 8.0)
     history = history_of(*a_send(0.5, 1.0, 0), begin, *a_send(2.1, 7.0, 1), end, *a_send(9.0, 10.0, 2))
     report = Report(
-        wishes={"faults": "pause"}, version="raftkafka 1", settings={"key": "<b>"}, notes=["a <note>"], fault_log=["freeze <2>"], seed=1
+        wishes={"faults": "pause"},
+        version="raftkafka 1",
+        settings={"key": "<b>"},
+        notes=["a <note>"],
+        fault_log=["freeze <2>"],
+        crashes=["Node 2 ended"],
+        seed=1,
     )
     write_report(tmp_path, report, history, check(history))
     page = (tmp_path / "report.html").read_text()
@@ -61,6 +67,7 @@ def test_the_page_is_whole_loads_nothing_and_escapes_what_comes_from_the_run(tmp
     links.feed(page)
     assert not [load for load in links.loads if not load.startswith("#")]
     assert "<note>" not in page and "a &lt;note&gt;" in page and "freeze &lt;2&gt;" in page
+    assert "Node 2 ended" in page and "Node 2 ended" in report_text(report, check(history))
     assert "<svg" in page and "Availability" in page
     assert (tmp_path / "report.txt").read_text() == report_text(report, check(history))
 
@@ -75,7 +82,7 @@ def test_anomalies_are_shown_with_their_operations(tmp_path: Path) -> None:
         (2.2, OpType.OK, 1, "poll", [["poll", {"records-0": [[1, 1]]}]]),
     )
     verdict = check(history)
-    report = Report(wishes={}, version="raftkafka 1", settings={}, notes=[], fault_log=[], seed=1)
+    report = Report(wishes={}, version="raftkafka 1", settings={}, notes=[], fault_log=[], crashes=[], seed=1)
     write_report(tmp_path, report, history, verdict)
     assert verdict.outcome.value == "invalid"
     page = (tmp_path / "report.html").read_text()

@@ -101,8 +101,7 @@ def _take_entries(state: RaftState, request: AppendRequest) -> None:
 
 def _truncate(state: RaftState, end_offset: int) -> None:
     log = state.log
-    is_safe = end_offset >= state.high_watermark or state.config.disabled_rules
-    assert is_safe, f"would drop committed entries: {end_offset} < {state.high_watermark}"
+    assert end_offset >= state.high_watermark, f"would drop committed entries: {end_offset} < {state.high_watermark}"
     state.observe("log-truncated", end_offset=end_offset, was=log.end_offset, last_epoch=log.last_epoch)
     log.truncate(end_offset)
     state.persisted_end_offset = min(state.persisted_end_offset, end_offset)

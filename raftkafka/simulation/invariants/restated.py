@@ -12,12 +12,8 @@ from raftkafka.base.rules import Rule
 
 RESTATED: Mapping[Rule, tuple[str, ...]] = {
     Rule.PERSIST_VOTE: ("Q11", "Q11a"),
-    Rule.FSYNC_RAFT_LOG: ("Q7", "Q17"),
     Rule.VOTE_ONCE_PER_EPOCH: ("Q11", "Q11a"),
     Rule.COMPARE_LOGS: ("Q13",),
-    Rule.COMMIT_ONLY_OWN_EPOCH: ("Q12",),
-    Rule.LEADER_COUNTS_ITSELF: ("Q7", "Q17"),
-    Rule.CATCH_UP_BEFORE_CONTROLLING: ("Q18a",),
 }
 
 

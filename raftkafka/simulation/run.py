@@ -95,7 +95,8 @@ class Run:
         settings = WorldSettings(node_count=profile.node_count, network=profile.network)
         self.world = World(seed, make_node=make_node or cluster.make_node, settings=settings, sink=sink, detailed=detailed)
         self.clients = Clients(self.world, profile.workload)
-        if make_node is None:
+        self.is_cluster = make_node is None
+        if self.is_cluster:
             Invariants(self.world).listen(self.clients.recording)
         self.plan = plan if plan is not None else self._draw_plan()
 
@@ -156,6 +157,16 @@ class Run:
     def _heal(self, nemesis: Nemesis) -> None:
         """Faults end; a core of the cluster, and then all of it, must get on, and what the clients have begun must end."""
         clients = self.clients
+        if self.is_cluster:
+            self._demand_progress(nemesis)
+        else:
+            nemesis.end_all()
+        clients.stop_writing()
+        self._wait(clients.writing_finished, "a producer did not finish after all had healed")
+
+    def _demand_progress(self, nemesis: Nemesis) -> None:
+        """A core of the cluster is healed and must get on, and then all of it."""
+        clients = self.clients
         liveness = Liveness(
             world=self.world,
             profile=self.profile,
@@ -167,8 +178,6 @@ class Run:
         liveness.heal_core()
         clients.recording.nemesis("heal", {"fault": "heal", "nodes": list(self.world.machines), "phase": "begin"})
         liveness.heal_all()
-        clients.stop_writing()
-        self._wait(clients.writing_finished, "a producer did not finish after all had healed")
 
     def _read_back(self) -> list[Violation]:
         """Every partition is read from its beginning to its end, by a reader and by the group; what is wrong with what they found."""

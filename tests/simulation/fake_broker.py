@@ -60,7 +60,7 @@ from raftkafka.simulation.world import CLIENT_PORT
 from raftkafka.storage.record_batch import patch_offset_and_epoch, read_header
 
 FAR_FUTURE_MS = 1 << 62
-DAMAGE_AT_BATCH = 40
+DAMAGE_AT_BATCH = 25
 """The batch of a partition that the damage is done to: late enough that there is something to damage."""
 
 Slot = tuple[str, int]
@@ -238,7 +238,7 @@ class FakeBroker:
         topics = []
         for topic in request.topics:
             for part in topic.partitions:
-                if self.damage is not Damage.FORGET_COMMITS or part.committed_offset < 20:
+                if self.damage is not Damage.FORGET_COMMITS or part.committed_offset < 10:
                     self.committed[topic.name, part.partition_index] = part.committed_offset
             parts = [OffsetCommitResponsePartition(partition_index=part.partition_index) for part in topic.partitions]
             topics.append(OffsetCommitResponseTopic(name=topic.name, partitions=parts))

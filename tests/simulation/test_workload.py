@@ -27,16 +27,15 @@ WORKLOAD = WorkloadSettings(
 
 
 def run_with(damage: Damage, *, seed: int = 3) -> Result:
-    profile = Profile(node_count=1, duration_ms=3_000, workload=WORKLOAD)
+    profile = Profile(node_count=1, duration_ms=2_000, workload=WORKLOAD)
     make_node = partial(FakeBroker, damage)
     return Run(seed, profile=profile, plan=FaultPlan(), broken_rules=(), sink=None, detailed=False, make_node=make_node).run()
 
 
 def test_a_broker_that_does_nothing_wrong_is_found_good() -> None:
-    for seed in range(2):
-        result = run_with(Damage.NOTHING, seed=seed)
-        assert result.violations == ()
-        assert result.acknowledged > 80
+    result = run_with(Damage.NOTHING)
+    assert result.violations == ()
+    assert result.acknowledged > 60
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -319,3 +320,9 @@ def test_state_of_a_group_that_the_log_does_not_give_is_found() -> None:
 def test_the_epoch_of_another_leader_must_be_higher() -> None:
     with pytest.raises(Violation, match="partition epoch went back"):
         metadata.partition_epochs_monotonic(NAME, registration(partition_epoch=3), attrs.evolve(registration(), partition_epoch=2))
+
+
+def test_the_documentation_lists_every_invariant() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
+    missing = [each.title for each in INVARIANTS.values() if f"| {each.id} | {each.name} | {each.statement} |" not in text]
+    assert not missing

@@ -16,6 +16,7 @@ from .fake_broker import Damage, FakeBroker
 WORKLOAD = WorkloadSettings(
     topics=1,
     partitions=2,
+    producers=1,
     group_members=1,
     admin_interval_ms=0,
     acks_one_share=0,

@@ -13,7 +13,7 @@ from importlib import resources
 from raftkafka.simulation.run import Result
 from raftkafka.simulation.viewer.film import Film
 
-PROGRAM = ("model.js", "timeline.js", "strips.js", "page.js")
+PROGRAM = ("model.js", "timeline.js", "overview.js", "strips.js", "page.js")
 """The parts of the program, in the order in which they need each other."""
 
 

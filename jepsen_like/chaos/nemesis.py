@@ -68,10 +68,13 @@ class Nemesis(threading.Thread):
     def run(self) -> None:
         """One fault after the other, until the plan is done or the run ends."""
         try:
+            late_s = 0.0
             for planned in self._plan:
-                if self._wait_until(planned.at_s):
+                if self._wait_until(planned.at_s + late_s):
                     return
                 self._one(planned)
+                # What took longer than planned puts the rest off, so that there is quiet between faults all the same.
+                late_s = max(late_s, self._recording.elapsed_s() - planned.at_s - planned.duration_s)
         except BaseException as error:
             self.error = error
 

@@ -167,6 +167,7 @@ def _play(wishes: Wishes, plan: tuple[Planned, ...], cluster: Cluster, directory
         except KeyboardInterrupt:
             report.notes.append(f"Interrupted after {recording.elapsed_s():.0f} s.")
         stop.set()
+        recording.nemesis("heal", {"fault": "heal", "nodes": [], "phase": "begin"})
         _finish(wishes, cluster, nemesis, workers, known, recording, report, line)
     except KeyboardInterrupt:
         report.notes.append("Interrupted again before everything was read back.")

@@ -66,12 +66,22 @@ def availability(history: History, observed: Observed) -> tuple[Availability, ..
         return ()
     begin_ns, end_ns = min(each.invoke_ns for each in sends), max(each.invoke_ns for each in sends)
     end_ns = max(end_ns, acks[-1][0]) if acks else end_ns
+    end_ns = max(end_ns, *_healings(history))
     spans = fault_spans(history)
     rows = [_availability("whole run", [(begin_ns, end_ns)], acks)]
     for fault in sorted({span.fault for span in spans}):
         clipped = [(max(span.begin_ns, begin_ns), min(span.end_ns, end_ns)) for span in spans if span.fault == fault]
         rows.append(_availability(fault, [(begin, end) for begin, end in clipped if end > begin], acks))
     return tuple(row for row in rows if row.times)
+
+
+def _healings(history: History) -> list[int]:
+    """When the faults were called off: until then clients wanted to send, also those that waited for an answer all the time."""
+    return [0] + [
+        op.time_ns
+        for op in history.operations
+        if op.process == NEMESIS and isinstance(op.value, dict) and (op.value.get("fault"), op.value.get("phase")) == ("heal", "begin")
+    ]
 
 
 def _availability(fault: str, spans: list[tuple[int, int]], acks: list[tuple[int, int]]) -> Availability:

@@ -101,3 +101,13 @@ def test_a_recording_is_a_history_with_its_times_in_order(tmp_path: Path) -> Non
     assert recording.progress.acknowledged == 1
     times = [op.time_ns for op in history.operations]
     assert times == sorted(times)
+
+
+def test_clients_that_wait_until_the_healing_were_not_served_until_then() -> None:
+    begin, end = fault(2.0, 8.0)
+    waits = (1.5, OpType.INVOKE, 1, "send", [["send", "records-0", 9]])
+    healing = (8.0, OpType.INFO, "nemesis", "heal", {"fault": "heal", "nodes": [], "phase": "begin"})
+    history = history_of(*a_send(0.5, 1.0, 0), waits, begin, end, healing)
+    rows = {row.fault: row for row in check(history).availability}
+    assert (rows["whole run"].seconds, rows["whole run"].longest_gap_s) == (7.5, 7.0)
+    assert (rows["pause"].seconds, rows["pause"].share) == (6.0, 0.0)

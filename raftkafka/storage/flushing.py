@@ -70,8 +70,11 @@ class FlushState:
         """It is done. What was truncated and appended again meanwhile is not what was made stable."""
         self.recovery_point = max(self.recovery_point, min(end_offset, self._planned_end_offset))
 
-    def truncated(self, log_end_offset: int) -> None:
-        """What is gone is not stable any more, and that it is gone shall be."""
-        self.recovery_point = min(self.recovery_point, log_end_offset)
-        self._planned_end_offset = min(self._planned_end_offset, log_end_offset)
+    def truncated(self, stable_before: int) -> None:
+        """What is gone is not stable any more, and that it is gone shall be.
+
+        `stable_before` is where the file that was cut begins: the next flush names that file too, though a new one may have begun by then.
+        """
+        self.recovery_point = min(self.recovery_point, stable_before)
+        self._planned_end_offset = min(self._planned_end_offset, stable_before)
         self.boundary_moved = True

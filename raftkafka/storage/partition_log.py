@@ -305,7 +305,7 @@ class PartitionLog:
             producer_snapshots.delete_after(self._disk, self.directory, self.log_end_offset)
             if self.producers.last_change_offset >= self.log_end_offset:
                 self.reload_producers()
-        self._flush.truncated(self.log_end_offset)
+        self._flush.truncated(self._segments.active.base_offset)
         self._want_flush()
         return True
 

@@ -171,7 +171,7 @@ class _Recovery:
         first = len(segments) - 1
         if not disk.exists(f"{directory}/{LEADER_EPOCH_FILE}"):
             first = 0
-        while first > 0 and segments[first].base_offset > recovery_point:
+        while first > 0 and (segments[first].base_offset > recovery_point or self._reaches_beyond(segments[first - 1], segments[first])):
             first -= 1
         self._first = first
         self.start_offset = segments[first].base_offset
@@ -186,9 +186,11 @@ class _Recovery:
             found = self._scan(segment)
             if found.problem is not None:
                 self._judge(segment, found, is_last=index == len(self._segments) - 1)
+            index += 1
+            if index < len(self._segments) and found.problem is None:
+                self._cut_overlap(segment, found, self._segments[index])
             segment.adopt(found.extents, self._index_interval_bytes)
             self.epochs += found.epochs
-            index += 1
             if index < len(self._segments) and (found.problem is not None or not self._continues(index)):
                 self._drop_from(index)
 
@@ -203,6 +205,25 @@ class _Recovery:
         cut_bytes = segment.file_size_bytes() - found.end
         self._observe(
             observed("log-tail-cut", directory=self._directory, end_offset=end_offset, removed_bytes=cut_bytes, reason=found.problem)
+        )
+
+    def _reaches_beyond(self, segment: LogSegment, following: LogSegment) -> bool:
+        """Whether a segment holds batches that belong behind the beginning of the next one."""
+        last = self._scan(segment).extents[-1:]
+        return bool(last) and last[0].last_offset >= following.base_offset
+
+    def _cut_overlap(self, segment: LogSegment, found: _Scan, following: LogSegment) -> None:
+        """Cuts what a truncation removed before the next segment began, and a crash brought back: the next one is then of a newer epoch."""
+        if not found.extents or found.extents[-1].last_offset < following.base_offset:
+            return
+        newer = self._scan(following).epochs  # epochs that are newer than those before this segment
+        if not newer or newer[-1][0] <= (found.epochs[-1][0] if found.epochs else NO_EPOCH):
+            return
+        while found.extents and found.extents[-1].last_offset >= following.base_offset:
+            found.end -= found.extents.pop().size_bytes
+        found.epochs = [each for each in found.epochs if each[1] < following.base_offset]
+        self._observe(
+            observed("log-tail-cut", directory=self._directory, end_offset=following.base_offset, reason="the next segment is newer")
         )
 
     def _continues(self, index: int) -> bool:

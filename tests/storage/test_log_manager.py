@@ -146,7 +146,7 @@ def test_flush_under_way_does_not_vouch_for_what_replaced_a_truncated_tail() -> 
     for index in range(10):
         world.append(b"other %d" % index, epoch=1)
     world.log.flushed(plan.end_offset)
-    assert world.log.recovery_point == 4
+    assert world.log.recovery_point <= 4
 
 
 def test_flush_messages_and_flush_ms_are_honoured() -> None:

@@ -137,6 +137,23 @@ def test_segment_that_a_truncation_removed_and_a_crash_brought_back_is_dropped()
     assert world.values()[-1] == b"another history"
 
 
+def test_segment_that_began_after_a_truncation_which_a_crash_undid_is_kept() -> None:
+    world = filled(14)
+    old = world.log.segments[-1]
+    before = world.disk.read_file(old.log_path)
+    cut_at = old.next_offset - 1
+    assert cut_at > old.base_offset
+    world.log.truncate_to(cut_at)
+    world.log.roll()
+    for index in range(3):
+        world.append(b"new-%d" % index, epoch=7)
+    file = world.disk.open(old.log_path)
+    file.append([before[file.size_bytes :]])
+    world.restart()
+    assert world.values() == [*expected(cut_at), b"new-0", b"new-1", b"new-2"]
+    assert world.log.epochs.entries[-1] == (7, cut_at)
+
+
 def test_scan_starts_at_the_recovery_point() -> None:
     world = filled()
     world.flush()
@@ -195,3 +212,14 @@ def test_preallocated_index_tail_of_zeros_is_ignored() -> None:
     world.restart()
     assert world.values() == expected(40)
     assert world.log.offset_for_timestamp(1000) == (1000, 0)
+
+
+def test_flush_after_a_truncation_names_the_file_that_was_cut() -> None:
+    """Else the flush vouches for what follows, while a power failure brings the records back that were cut."""
+    world = filled(14)
+    world.flush()
+    old = world.log.segments[-1]
+    world.log.truncate_to(old.next_offset - 1)
+    world.log.roll()
+    world.append(b"new", epoch=7)
+    assert old.log_path in world.log.plan_flush(world.log.log_end_offset).syncs

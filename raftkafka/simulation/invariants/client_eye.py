@@ -58,8 +58,10 @@ class ClientEye:
     def _delivered(self, key: str, records: list[list[int]]) -> None:
         partition = self._partition(key)
         if partition is not None and partition.unclean_epoch < 0:
+            delivered, committed = partition.delivered, partition.true_high_watermark
             for offset, value in records:
-                replicas.consistent_read(offset, value, key, partition)
+                if offset >= committed or delivered.setdefault(offset, value) != value:  # called only where it has something to say
+                    replicas.consistent_read(offset, value, key, partition)
 
     def _partition(self, key: str) -> PartitionMemory | None:
         """The partition of the newest metadata; a topic that is deleted and made anew is another one."""

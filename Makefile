@@ -92,8 +92,9 @@ sim-many: $(VENV)/.runtime ## many seeds on all cores, stopping at the first fai
 sim-shrink: $(VENV)/.runtime ## a smaller run with the same failure: SEED=7 PROFILE=name BREAK=rule
 	@$(RUN) sim-shrink $(SIM_SEED) $(SIM_CHOICE) $(if $(PLAN),--plan $(PLAN))
 
-soak: $(VENV)/.runtime ## many seeds over all profiles, with a table: COUNT=2000 (FRESH=1: from a seed that chance chooses)
+soak: $(VENV)/.dev ## many seeds over all profiles, with a table: COUNT=2000 (FRESH=1: from a seed that chance chooses)
 	@$(RUN) sim-many $(SIM_SEED) --profile all --count $(if $(filter command line environment,$(origin COUNT)),$(COUNT),2000) $(if $(FRESH),--fresh) --keep-going
+	@SOAK=1 $(PY) -m pytest tests/simulation/test_counterexamples.py -k within_two_hundred_seeds
 
 # --- checks -----------------------------------------------------------------------------------------------------------------
 

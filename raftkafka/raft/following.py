@@ -93,6 +93,8 @@ def _take_entries(state: RaftState, request: AppendRequest) -> None:
         return
     if start_offset < log.end_offset:
         _truncate(state, start_offset)
+        if not entries:
+            state.emit(WriteEntries(start_offset, ()))  # only where the rule is broken
     if entries:
         log.append(entries)
         state.emit(WriteEntries(start_offset, entries))

@@ -11,9 +11,13 @@ from collections.abc import Iterable, Mapping
 from raftkafka.base.rules import Rule
 
 RESTATED: Mapping[Rule, tuple[str, ...]] = {
-    Rule.PERSIST_VOTE: ("Q11", "Q11a"),
-    Rule.VOTE_ONCE_PER_EPOCH: ("Q11", "Q11a"),
     Rule.COMPARE_LOGS: ("Q13",),
+    Rule.BUMP_LEADER_EPOCH: ("D10",),
+    Rule.KEEP_REMOVED_IN_ELR: ("D14",),
+    Rule.EXCLUDE_UNCLEAN_FROM_ELR: ("D9",),
+    Rule.COUNT_WHOLE_ISR: ("D3a",),
+    Rule.ACKS_ALL_WAITS: ("D1a",),
+    Rule.REPLICATE_PRODUCER_STATE: ("D16",),
 }
 
 

@@ -171,7 +171,7 @@ class BrokerNode:
             self._parts.logs.persisted(own_token)
 
     def persist_failed(self, token: int, error: DiskError, now_ms: int) -> None:
-        """Logs that cannot be made stable go offline; a node that cannot keep its vote and its metadata log stops."""
+        """Logs that cannot be made stable go offline; a node that cannot keep its vote, its metadata log, or any log stops."""
         self._touch_others()
         owner, own_token = self._tokens.pop(token)
         if owner == "logs":
@@ -234,6 +234,8 @@ class BrokerNode:
             self._settle_and_advance_shutdown(now_ms)
         effects = self._effects[:]
         self._effects.clear()
+        if self._parts.logs.failure is not None:
+            return [*(effect for effect in effects if isinstance(effect, Observed)), Halt(self._parts.logs.failure)]
         for connection in self._touched:
             connection.touched = False
             effects.append(Flush(connection))

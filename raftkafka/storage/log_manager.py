@@ -6,7 +6,8 @@ Invariants
   until it stops cleanly (rule D9).
 - A checkpointed recovery point was stable when it was written, and the leader epochs up to it are on disk.
 - The marker of a clean stop is written when all that it vouches for is stable, and nothing is appended any more from its beginning on.
-- One log that fails goes offline alone; a directory without the name of its topic is set aside, never written to.
+- One log that fails goes offline alone; when its disk failed and there is no other log directory, the process must end (`failure`).
+- A directory without the name of its topic is set aside, never written to.
 - At most one `Persist` is under way; the effects are to be carried out in the order given.
 
 Sources: reference/disk-format.md; KIP-966 (the broker epoch in the marker); reference/replication-rules.md D9.
@@ -89,6 +90,10 @@ class LogManager:
         """The broker epoch of the process that stopped cleanly here; -1 when the last one did not, or there was none."""
         self.ready = False
         """Whether it is safe to serve: the clean-shutdown marker of the last process is gone for good."""
+        self.failure: str | None = None
+        """Why the process must end: the disk of the only log directory has failed. As long as it ran it would keep the leaderships of logs
+        that it can neither write nor read, and no other replica would take over. (With several directories it goes on; Kafka, too, ends
+        when the last one has failed.)"""
         self._disk = disk
         self._settings = settings or LogManagerSettings()
         self._rng = rng or random.Random(0)
@@ -251,7 +256,7 @@ class LogManager:
         """A `Persist` failed: what of its logs is stable is unknown, so they go offline, and a stop under way is no clean one."""
         self._marker_epoch = None
         for log, _ in self._in_flight.pop(token):
-            log.offline_reason = str(error)
+            log.failed(error)
             self._report_offline(log, str(error))
 
     def clean_shutdown(self, broker_epoch: int) -> None:
@@ -350,6 +355,7 @@ class LogManager:
         self._places[log.key] = directory
         directory.log_count += 1
         log.on_flush_wanted = self._want_flush
+        log.on_disk_failure = self._disk_failed
 
     def _delete_predecessor(self, topic: str, key: PartitionKey, now_ms: int) -> None:
         if any(self._disk.exists(directory.file(f"{topic}-{key.partition}")) for directory in self._directories):
@@ -372,6 +378,11 @@ class LogManager:
 
     def _report_offline(self, log: PartitionLog, reason: str) -> None:
         self._outputs.append(observed("log-offline", topic=log.topic, partition=log.partition, reason=reason))
+
+    def _disk_failed(self, log: PartitionLog) -> None:
+        """A stop that is under way goes on: it ends the process anyway, and its marker is denied."""
+        if len(self._directories) == 1 and not self._stopping:
+            self.failure = f"the only log directory has failed: {log.offline_reason}"
 
     # Work that is done now and then.
 

@@ -98,6 +98,8 @@ class PartitionLog:
         self.offline_reason: str | None = None
         self.on_flush_wanted: Callable[[PartitionLog], None] | None = None
         """Called when something is to be made stable soon: a segment was rolled, `flush.messages` or `flush.ms` applies."""
+        self.on_disk_failure: Callable[[PartitionLog], None] | None = None
+        """Called when a failed disk operation has taken the log offline."""
         self._checks_sequences = Rule.CHECK_SEQUENCE not in disabled_rules
         self._derives_producers = Rule.REPLICATE_PRODUCER_STATE not in disabled_rules
         self._checks_fetched = Rule.CHECK_FETCHED_CRC not in disabled_rules
@@ -110,6 +112,12 @@ class PartitionLog:
         self.log_end_offset = max(self._segments.active.next_offset, log_start_offset)
         """The offset of the next record; only this log changes it."""
         self._flush = FlushState(min(recovery_point, self.log_end_offset))
+
+    def failed(self, error: DiskError | CorruptRecord) -> None:
+        """Goes offline: after this nobody knows what its files hold."""
+        self.offline_reason = str(error)
+        if isinstance(error, DiskError) and self.on_disk_failure is not None:
+            self.on_disk_failure(self)
 
     # What it holds.
 
@@ -484,7 +492,7 @@ class PartitionLog:
         try:
             active.append(buffer, extents, config.index_interval_bytes)
         except DiskError as error:
-            self.offline_reason = str(error)
+            self.failed(error)
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
         self.log_end_offset = active.next_offset
         if self._flush.appended(config):
@@ -547,5 +555,5 @@ class _OfflineOnFailure:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, DiskError | CorruptRecord):
-            self._log.offline_reason = str(error)
+            self._log.failed(error)
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error

@@ -269,12 +269,6 @@ RULE_TEXTS: Mapping[Rule, RuleText] = {
         "A torn batch whose header is whole is taken for a record batch, and is served.",
         "Alagappan et al., Protocol-Aware Recovery (FAST 2018) (D12)",
     ),
-    Rule.CHECK_FETCHED_CRC: RuleText(
-        Area.STORAGE,
-        "A follower checks the checksum of each batch that it fetches.",
-        "One damaged copy becomes three.",
-        "Kafka's replica fetcher (D4)",
-    ),
     Rule.ANSWER_COMMIT_WHEN_REPLICATED: RuleText(
         Area.COORDINATOR,
         "An offset commit is answered when its record is committed.",
@@ -304,12 +298,6 @@ RULE_TEXTS: Mapping[Rule, RuleText] = {
         "A new generation begins when all members have joined it, or the time for that is over.",
         "Partitions are given to one member while another one that knows nothing of it still works on them.",
         "Kafka's classic group protocol (C1)",
-    ),
-    Rule.FENCE_STATIC_MEMBERS: RuleText(
-        Area.COORDINATOR,
-        "A static member that starts again takes its place, and its earlier process is fenced.",
-        "Two processes are the same member: both work on the same partitions.",
-        "KIP-345 (C5)",
     ),
 }
 """For every rule, in the order of `Rule`."""

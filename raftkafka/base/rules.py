@@ -68,7 +68,6 @@ class Rule(enum.Enum):
     SYNC_BEFORE_MARKER = "sync-before-the-clean-stop-marker"
     WITHDRAW_MARKER = "withdraw-the-clean-stop-marker"
     SCAN_AFTER_CRASH = "check-batches-after-a-crash"
-    CHECK_FETCHED_CRC = "check-fetched-batches"
 
     # Coordinators.
     ANSWER_COMMIT_WHEN_REPLICATED = "answer-offset-commit-when-replicated"
@@ -76,7 +75,6 @@ class Rule(enum.Enum):
     LOAD_BEFORE_ANSWERING = "load-before-answering"
     FENCE_STALE_GENERATIONS = "fence-stale-generations"
     WAIT_FOR_ALL_MEMBERS = "wait-for-all-members"
-    FENCE_STATIC_MEMBERS = "fence-static-members"
 
 
 Rules = frozenset[Rule]

@@ -104,9 +104,8 @@ class Member:
 class ClassicGroup:
     """The machine's data and the questions asked of it; `rebalance` and its neighbours make the transitions."""
 
-    def __init__(self, group_id: str, metadata: GroupMetadata, *, fences_static_members: bool = True) -> None:
+    def __init__(self, group_id: str, metadata: GroupMetadata) -> None:
         self.group_id = group_id
-        self.fences_static_members = fences_static_members
         self.state = ClassicGroupState.STABLE if metadata.members else ClassicGroupState.EMPTY
         self.previous_state = ClassicGroupState.DEAD
         self.state_timestamp_ms = metadata.state_timestamp_ms
@@ -175,9 +174,7 @@ class ClassicGroup:
             if owner is None:
                 raise ApiError(ErrorCode.UNKNOWN_MEMBER_ID)
             if owner != member_id:
-                if self.fences_static_members:
-                    raise ApiError(ErrorCode.FENCED_INSTANCE_ID)
-                member_id = owner
+                raise ApiError(ErrorCode.FENCED_INSTANCE_ID)
         member = self.members.get(member_id)
         if member is None:
             raise ApiError(ErrorCode.UNKNOWN_MEMBER_ID)

@@ -41,8 +41,7 @@ class GroupTable:
         """The machine of a group that exists."""
         machine = self.machines.get(group_id)
         if machine is None and group_id in self.state.groups:
-            fences = self.settings.applies(Rule.FENCE_STATIC_MEMBERS)
-            machine = ClassicGroup(group_id, self.state.groups[group_id] or GroupMetadata(), fences_static_members=fences)
+            machine = ClassicGroup(group_id, self.state.groups[group_id] or GroupMetadata())
             self.machines[group_id] = machine
         return machine
 

@@ -102,7 +102,6 @@ class PartitionLog:
         """Called when a failed disk operation has taken the log offline."""
         self._checks_sequences = Rule.CHECK_SEQUENCE not in disabled_rules
         self._derives_producers = Rule.REPLICATE_PRODUCER_STATE not in disabled_rules
-        self._checks_fetched = Rule.CHECK_FETCHED_CRC not in disabled_rules
         self._disk = disk
         self._recall_before: int | None = None
         """Where the producers' snapshot ends whose forgotten batches have not been looked up; none are to be when this is None."""
@@ -206,7 +205,6 @@ class PartitionLog:
             epoch=self.epochs.latest_epoch,
             room_bytes=segment_bytes - self._segments.active.size_bytes,
             segment_bytes=segment_bytes,
-            check_crc=self._checks_fetched,
         ):
             self._write_replicated(portion)
             size_bytes += len(portion.data)

@@ -23,9 +23,7 @@ class Portion(NamedTuple):
     found: list[tuple[int, BatchHeader]]
 
 
-def portions(
-    view: memoryview, *, next_offset: int, epoch: int, room_bytes: int, segment_bytes: int, check_crc: bool = True
-) -> Iterator[Portion]:
+def portions(view: memoryview, *, next_offset: int, epoch: int, room_bytes: int, segment_bytes: int) -> Iterator[Portion]:
     """The whole batches of a fetched buffer; a partial last one is left out.
 
     The first portion takes at most `room_bytes`, the others `segment_bytes` (but one batch in any case). Raises `CorruptRecord` for a batch
@@ -37,7 +35,7 @@ def portions(
     try:
         for position, header in batches(view):
             _check(header, next_offset, epoch)
-            if check_crc and not crc_matches(view, header, position):
+            if not crc_matches(view, header, position):
                 raise CorruptRecord(f"wrong checksum of the batch at offset {header.base_offset}")
             if found and position + header.size_bytes - start > room_bytes:
                 yield Portion(view[start:position], found)

@@ -73,13 +73,12 @@ PROFILES: dict[str, tuple[Rule, ...]] = {
     ),
     "emptied": (Rule.REQUIRE_BROKER_EPOCH,),
     "metadata": (Rule.CHECK_PREVIOUS_ENTRY,),
-    "failovers": (
-        Rule.RECORD_EPOCH_AT_ELECTION,
-        Rule.LATEST_AFTER_CATCH_UP,
-        Rule.FORGET_FOLLOWERS,
+    "failovers": (Rule.RECORD_EPOCH_AT_ELECTION,),
+    "frozen": (Rule.LATEST_AFTER_CATCH_UP,),
+    "late": (
         Rule.REFUSE_STALE_PROPOSALS,
         Rule.ONE_PROPOSAL,
-        Rule.EXPAND_PAST_EPOCH_START,
+        Rule.FORGET_FOLLOWERS,
     ),
     "group-sessions": (
         Rule.ANSWER_COMMIT_WHEN_REPLICATED,
@@ -87,7 +86,6 @@ PROFILES: dict[str, tuple[Rule, ...]] = {
         Rule.LOAD_BEFORE_ANSWERING,
         Rule.FENCE_STALE_GENERATIONS,
         Rule.WAIT_FOR_ALL_MEMBERS,
-        Rule.FENCE_STATIC_MEMBERS,
     ),
 }
 PROFILE_OF: dict[Rule, str] = dict.fromkeys(Rule, "lagging") | {rule: name for name, rules in PROFILES.items() for rule in rules}

@@ -12,7 +12,6 @@ from tests.simulation.counterexample import SEEDS, Counterexample, failure_with,
 
 NOT_STORED = frozenset(
     {
-        Rule.VOTE_ONCE_PER_EPOCH,
         Rule.CHECK_PREVIOUS_ENTRY,
         Rule.REFUSE_STALE_PROPOSALS,
         Rule.REQUIRE_BROKER_EPOCH,
@@ -20,10 +19,7 @@ NOT_STORED = frozenset(
         Rule.ONE_PROPOSAL,
         Rule.EXPAND_PAST_EPOCH_START,
         Rule.LATEST_AFTER_CATCH_UP,
-        Rule.SYNC_BEFORE_MARKER,
-        Rule.CHECK_FETCHED_CRC,
         Rule.SERVE_COMMITTED_OFFSETS,
-        Rule.FENCE_STATIC_MEMBERS,
     }
 )
 """Rules that are known to be needed, and for which the simulator has found no counter-example yet."""

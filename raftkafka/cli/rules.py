@@ -14,6 +14,8 @@ from raftkafka.base.rules import BROKEN_RULES_KEY, Rule, UnknownRule, rule_named
 
 COUNTEREXAMPLES = Path(__file__).parents[2] / "tests" / "simulation" / "counterexamples"
 WIDTH = 110
+BREAKS = "# Breaks: "
+"""How a stored counter-example says which invariant it breaks."""
 
 
 @click.command("rules", epilog="Exit code: 0 good, 2 there is no such rule.")
@@ -61,9 +63,21 @@ def rules_document() -> str:
                     "",
                     f"Source: {text.source}.",
                     "",
+                    _counterexample_line(rule),
+                    "",
                 ]
         lines.pop()
     return "\n".join(lines) + "\n"
+
+
+def _counterexample_line(rule: Rule) -> str:
+    path = _counterexample(rule)
+    if not path.exists():
+        return "Counter-example: none is stored yet."
+    broken = next(line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith(BREAKS))
+    return (
+        f"[Counter-example](../tests/simulation/counterexamples/{path.name}): it breaks {broken.removeprefix(BREAKS).partition(': ')[0]}."
+    )
 
 
 def _list_lines() -> Iterator[str]:

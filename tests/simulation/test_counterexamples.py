@@ -10,15 +10,12 @@ from raftkafka.base.rule_texts import RULE_TEXTS
 from raftkafka.base.rules import Rule
 from tests.simulation.counterexample import SEEDS, Counterexample, failure_with, failure_without, find, path_of, read, stored
 
-NOT_STORED = frozenset(
+NOT_STORED: frozenset[Rule] = frozenset(
     {
         Rule.CHECK_PREVIOUS_ENTRY,
-        Rule.REFUSE_STALE_PROPOSALS,
         Rule.REQUIRE_BROKER_EPOCH,
         Rule.FORGET_FOLLOWERS,
-        Rule.ONE_PROPOSAL,
         Rule.EXPAND_PAST_EPOCH_START,
-        Rule.LATEST_AFTER_CATCH_UP,
         Rule.SERVE_COMMITTED_OFFSETS,
     }
 )

@@ -16,6 +16,7 @@ Invariants
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -272,8 +273,9 @@ class SimDisk:
             self._undo.popleft()
 
 
-def _parts(path: str) -> list[str]:
-    return [part for part in path.split("/") if part not in ("", ".")]
+@functools.lru_cache(maxsize=10_000)
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple([part for part in path.split("/") if part not in ("", ".")])
 
 
 def _set_child(parent: _Directory, name: str, node: _Directory | _Content | None) -> None:

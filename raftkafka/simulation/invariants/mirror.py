@@ -56,10 +56,13 @@ class LogMirror:
     def update(self, log: PartitionLog) -> int:
         """Reads what is new; the index of the first batch that was not known before (0 when the log was cut)."""
         active = log.segments.active
-        if active is not self._segment or not self._goes_on(active):
+        if active is not self._segment:
+            return self._read_anew(log)
+        data = self._disk.peek(active.log_path)
+        if not self._goes_on(active, data):
             return self._read_anew(log)
         known = len(self.batches)
-        self._read(active)
+        self._read(active, data)
         return known
 
     def read_what_is_left(self, log: PartitionLog) -> None:
@@ -98,14 +101,14 @@ class LogMirror:
     def holds(self, batch: Batch) -> bool:
         return self.batch_at(batch.base_offset) == batch
 
-    def _goes_on(self, active: LogSegment) -> bool:
+    def _goes_on(self, active: LogSegment, data: bytearray) -> bool:
         """Whether the segment still holds, where it was, what was read last."""
         if active.size_bytes < self._position:
             return False
         if self._last_position < 0:
             return not self.batches or self.batches[-1].next_offset <= active.base_offset
         position = self._last_position
-        return self._disk.peek(active.log_path)[position : position + HEADER_SIZE] == self._last_header
+        return data[position : position + HEADER_SIZE] == self._last_header
 
     def _read_anew(self, log: PartitionLog) -> int:
         before = self.batches
@@ -113,12 +116,11 @@ class LogMirror:
         for segment in log.segments:
             self._segment, self._position, self._last_position = segment, 0, -1
             if segment.size_bytes:
-                self._read(segment)
+                self._read(segment, self._disk.peek(segment.log_path))
         common = min(len(before), len(self.batches))
         return common if before[:common] == self.batches[:common] else 0
 
-    def _read(self, segment: LogSegment) -> None:
-        data = self._disk.peek(segment.log_path)
+    def _read(self, segment: LogSegment, data: bytearray) -> None:
         position, end = self._position, segment.size_bytes
         while position + HEADER_SIZE <= end:
             batch, size_bytes, is_whole = _header(data, position)

@@ -14,7 +14,8 @@ from raftkafka.simulation.invariants.group_eye import GroupEye
 from raftkafka.simulation.invariants.memory import ClusterMemory, PartitionMemory, ProcessMemory, ReplicaView
 from raftkafka.simulation.invariants.mirror import LogMirror, Producer
 
-Version = tuple[object, ...]
+Quorum = tuple[object, ...]
+"""What a leader waits for, and what the metadata says that it should."""
 
 
 class ReplicaEye:
@@ -32,7 +33,9 @@ class ReplicaEye:
         self._hosted = parts.replicas.hosted
         self._coordinator = parts.groups
         self._group_eye = group_eye
-        self._versions: dict[Partition, Version] = {}
+        self._seen: dict[Partition, ReplicaView] = {}
+        self._names: dict[Partition, str] = {}
+        self._quorums: dict[Partition, Quorum] = {}
         self._touched: dict[Partition, None] = {}
         parts.replicas.on_settled = self._note_touched
 
@@ -41,37 +44,26 @@ class ReplicaEye:
         if not self._touched:
             return
         touched, self._touched = self._touched, {}
-        versions = self._versions
         for partition in touched:
             if self._hosted.get(partition.key) is not partition:
                 self._removed(partition)
                 continue
-            leader, log = partition.leader, partition.log
-            version = (
-                log.log_end_offset,
-                partition.high_watermark,
-                leader,
-                partition.leader_epoch,
-                partition.partition_epoch,
-                leader.maximal_isr if leader is not None else partition.leader_id,
-                log.log_start_offset,
-                log.offline_reason,
-            )
-            if versions.get(partition) != version:
-                versions[partition] = version
-                self._changed(partition)
+            view = self._view(partition)
+            if self._seen.get(partition) != view:
+                self._seen[partition] = view
+                self._changed(partition, view)
 
     def _note_touched(self, partitions: Iterable[Partition]) -> None:
         self._touched.update(dict.fromkeys(partitions))
 
     def ended(self) -> None:
         """The process has ended: its replicas are logs on a disk now."""
-        for partition in self._versions:
+        for partition in self._seen:
             self._memory.partition(partition.key).views.pop(self._node_id, None)
 
     def lost_bytes(self) -> None:
         """The disk of the process that has ended has lost something."""
-        for partition in self._versions:
+        for partition in self._seen:
             memory = self._memory.partition(partition.key)
             mirror = memory.mirrors.get(self._node_id)
             if mirror is not None:
@@ -80,15 +72,16 @@ class ReplicaEye:
 
     def _removed(self, partition: Partition) -> None:
         """The replica is hosted here no longer."""
-        if self._versions.pop(partition, None) is None or partition.key in self._hosted:
+        self._names.pop(partition, None)
+        self._quorums.pop(partition, None)
+        if self._seen.pop(partition, None) is None or partition.key in self._hosted:
             return
         memory = self._memory.partition(partition.key)
         memory.views.pop(self._node_id, None)
         memory.mirrors.pop(self._node_id, None)
 
-    def _changed(self, partition: Partition) -> None:
+    def _changed(self, partition: Partition, view: ReplicaView) -> None:
         memory = self._memory.partition(partition.key)
-        view = self._view(partition)
         before = memory.views.get(self._node_id)
         memory.views[self._node_id] = view
         cut = before is None or view.log_end_offset < before.log_end_offset
@@ -103,7 +96,7 @@ class ReplicaEye:
             self._committed(before, view, memory)
         if view.leads:
             replicas.leader_completeness(view, memory)
-            replicas.replication_quorum_superset(view, memory)
+            self._check_quorum(partition, view, memory)
             mirror = memory.mirrors.get(self._node_id)
             if partition.topic == OFFSETS_TOPIC and mirror is not None:
                 self._group_eye.look(view, memory, mirror, self._coordinator)
@@ -114,11 +107,20 @@ class ReplicaEye:
         if self._process.owes:
             self._note_caught_up(view, memory)
 
+    def _check_quorum(self, partition: Partition, view: ReplicaView, memory: PartitionMemory) -> None:
+        quorum = (view.isr, view.maximal_isr, view.min_isr, view.is_pending, view.leader_epoch, memory.registration, memory.unclean)
+        if self._quorums.get(partition) != quorum:
+            self._quorums[partition] = quorum
+            replicas.replication_quorum_superset(view, memory)
+
     def _view(self, partition: Partition) -> ReplicaView:
         leader, log = partition.leader, partition.log
+        name = self._names.get(partition)
+        if name is None:
+            name = self._names[partition] = str(partition)
         base = (
             self._node_id,
-            str(partition),
+            name,
             leader is not None,
             partition.leader_epoch,
             partition.partition_epoch,

@@ -9,6 +9,8 @@ Invariants
 
 from __future__ import annotations
 
+import resource
+import time
 from collections.abc import Callable
 from typing import Protocol, assert_never
 
@@ -16,7 +18,7 @@ import trio
 
 from raftkafka.base.disk import Disk, Persist
 from raftkafka.base.errors import DiskError
-from raftkafka.base.observed import Observed
+from raftkafka.base.observed import Observed, observed
 from raftkafka.broker.effects import CloseConnection, CloseLink, Flush, Halt, LinkId, NodeEffect, OpenLink, SendOnLink
 from raftkafka.broker.node_port import NodePort
 from raftkafka.server.clock import NodeClock
@@ -27,6 +29,9 @@ PERSIST_THREADS = 16
 
 HELD_UP_MS = 50
 CATCH_UP_SECONDS = 0.01
+TOLD_HELD_UP_MS = 500
+"""Who is held up so long is taken for silent by others; the log says so, and what to look for."""
+
 LONGEST_SLEEP_MS = 1_000
 """The timer looks at the wall clock this often, whatever the node asks for."""
 
@@ -43,6 +48,25 @@ class LinkPort(Protocol):
 
 class NodeHalted(Exception):
     """The node asked for the end of the process (`Halt`)."""
+
+
+class Usage:
+    """What the process has used since this was made."""
+
+    __slots__ = ("_cpu_s", "_page_faults")
+
+    def __init__(self) -> None:
+        self._cpu_s = time.process_time()
+        self._page_faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+
+    def held_up(self, late_ms: int) -> Observed:
+        """Little CPU says that the process was stopped, had no core, or waited for the disk (page faults: for its own memory)."""
+        return observed(
+            "held-up",
+            late_ms=late_ms,
+            cpu_ms=int((time.process_time() - self._cpu_s) * 1000),
+            page_faults=resource.getrusage(resource.RUSAGE_SELF).ru_majflt - self._page_faults,
+        )
 
 
 class NodeDriver:
@@ -109,11 +133,14 @@ class NodeDriver:
             now_ms = self.now_ms()
             # A deadline that stays in the past must not keep everybody else from running: at least 1 ms of sleep.
             self._wakes_ms = min(max(self.node.next_deadline_ms(), now_ms + 1), now_ms + LONGEST_SLEEP_MS)
+            usage = Usage()
             with trio.CancelScope(deadline=trio.current_time() + (self._wakes_ms - now_ms) / 1000) as self._sleep:
                 await trio.sleep_forever()
             self.node.wall_offset_ms = self.clock.wall_offset_ms()
             now_ms = self.now_ms()
             if now_ms - self._wakes_ms > HELD_UP_MS:
+                if now_ms - self._wakes_ms > TOLD_HELD_UP_MS:
+                    self._observe(usage.held_up(now_ms - self._wakes_ms))
                 # The loop was held up. What others sent meanwhile is read before anybody is found silent.
                 await trio.sleep(CATCH_UP_SECONDS)
                 now_ms = self.now_ms()

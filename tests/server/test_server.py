@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,16 @@ async def test_the_timer_ticks_at_the_deadline_and_is_moved_by_an_earlier_one(tm
         await client.ask(b"e")
         await eventually(lambda: node.ticks)
         assert base_ms + 30 <= node.ticks[0] < base_ms + 500
+
+
+async def test_a_loop_that_was_held_up_says_how_long(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        await trio.sleep(0.05)
+        time.sleep(1.7)  # noqa: ASYNC251 - the point is that nothing else runs
+        await trio.sleep(0.05)
+        (fields,) = [fields for event, fields in server.log.lines if event == "held-up"]
+        assert 600 <= fields["late_ms"] < 5_000
+        assert fields["cpu_ms"] < 500
 
 
 async def test_an_effect_behind_a_persist_waits_for_the_disk(tmp_path: Path) -> None:

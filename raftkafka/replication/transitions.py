@@ -90,7 +90,7 @@ class Transitions:
             if log is None:
                 log = self._logs.create(key, topic, config.log, now_ms)
             else:
-                log.config = config.log
+                log.configure(config.log)
                 high_watermark = self._logs.checkpointed_high_watermark(key)
         except (ApiError, DiskError) as error:
             replicas.outputs.append(observed("log-not-created", partition=f"{topic}-{key.partition}", error=str(error)))
@@ -197,7 +197,7 @@ class Transitions:
             if partition is None:
                 continue
             config = self._topic_config(image, partition.topic)
-            partition.log.config = config.log
+            partition.log.configure(config.log)
             partition.min_insync_replicas = config.min_insync_replicas
             if partition.leader is not None:
                 partition.leader.update_min_isr()

@@ -54,7 +54,7 @@ CLEAN_EPOCH_UNKNOWN = -1
 
 @attrs.frozen(kw_only=True)
 class LogManagerSettings:
-    """`default_config` holds until the topic's own config is set on the log."""
+    """`default_config` holds until the topic's own config is set on the log (`configure`); until then nothing is deleted."""
 
     default_config: LogConfig = attrs.field(factory=LogConfig)
     retention_check_interval_ms: int = 300_000
@@ -154,7 +154,7 @@ class LogManager:
         """The log of a partition, created empty when there is none. A log of another topic id in its place is deleted."""
         log = self._logs.get(key)
         if log is not None:
-            log.config = config
+            log.configure(config)
             return log
         directory = min(self._directories, key=lambda candidate: candidate.log_count)
         name = f"{topic}-{key.partition}"
@@ -174,6 +174,7 @@ class LogManager:
             config=config,
             disabled_rules=self._settings.disabled_rules,
         )
+        log.configure(config)
         self._add(directory, log)
         return log
 

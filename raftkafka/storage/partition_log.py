@@ -93,6 +93,8 @@ class PartitionLog:
         self.topic_id = topic_id
         self.key = PartitionKey(topic_id, partition)
         self.config = config
+        self.is_configured = False
+        """Whether `config` is the topic's own; until the metadata is known it is the broker's, which may say less of what must be kept."""
         self.producers = ProducerStates()
         self.epochs = LeaderEpochCache(self._end_offset)
         self.offline_reason: str | None = None
@@ -111,6 +113,11 @@ class PartitionLog:
         self.log_end_offset = max(self._segments.active.next_offset, log_start_offset)
         """The offset of the next record; only this log changes it."""
         self._flush = FlushState(min(recovery_point, self.log_end_offset))
+
+    def configure(self, config: LogConfig) -> None:
+        """Takes the configuration of its topic."""
+        self.config = config
+        self.is_configured = True
 
     def failed(self, error: DiskError | CorruptRecord) -> None:
         """Goes offline: after this nobody knows what its files hold."""
@@ -340,8 +347,13 @@ class PartitionLog:
         return True
 
     def retention(self, wall_ms: int, high_watermark: int) -> int:
-        """Deletes the oldest segments that are no longer wanted and lie below the high watermark; returns how many."""
+        """Deletes the oldest segments that are no longer wanted and lie below the high watermark; returns how many.
+
+        Nothing before the topic's own configuration is known: it may ask for a longer retention, or for none, as compacted topics do.
+        """
         self._check_online()
+        if not self.is_configured:
+            return 0
         self.producers.expire(wall_ms, self.config.producer_id_expiration_ms)
         count = self._segments.expired(self.config, wall_ms=wall_ms, high_watermark=high_watermark, log_start_offset=self.log_start_offset)
         if count == 0:

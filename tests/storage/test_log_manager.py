@@ -12,7 +12,7 @@ from raftkafka.base.observed import Observed
 from raftkafka.simulation.disk import SimDisk
 from raftkafka.storage.checkpoints import decode_offsets, encode_offsets
 from raftkafka.storage.config import LogConfig
-from raftkafka.storage.log_manager import DELETIONS_PER_TICK, LogManager
+from raftkafka.storage.log_manager import DELETIONS_PER_TICK, LogManager, LogManagerSettings
 from raftkafka.storage.meta_properties import MetaProperties, decode_meta_properties, read_meta_properties, write_meta_properties
 from tests.storage.log_world import KEY, SMALL, LogWorld, produced, replicated
 
@@ -188,6 +188,31 @@ def test_retention_runs_by_itself_below_the_high_watermark() -> None:
     world.manager.checkpoint({KEY: base})
     world.manager.tick(0, 1_000_000)
     assert world.log.log_start_offset == base
+
+
+def test_retention_waits_for_the_topics_own_configuration() -> None:
+    """After each start the broker's default was applied once to what a topic keeps longer, or compacts: its old records were gone."""
+    world = LogWorld(attrs.evolve(SMALL, retention_ms=100))
+    for index in range(40):
+        world.append(b"%d" % index)
+    world.manager.checkpoint({KEY: 40})
+    world.stop_cleanly()
+    world.config = SMALL  # the topic keeps everything
+    world.disk.kill()
+    manager = LogManager(
+        disk=world.disk, log_dirs=["data"], settings=LogManagerSettings(default_config=attrs.evolve(SMALL, retention_ms=100))
+    )
+    manager.load(1_000_000)
+    manager.tick(0, 1_000_000)
+    log = manager.get(KEY)
+    assert log is not None
+    assert log.log_start_offset == 0
+    manager.create(KEY, "events", SMALL, 0)
+    manager.tick(manager.next_deadline_ms(), 1_000_000)
+    assert log.log_start_offset == 0
+    manager.create(KEY, "events", attrs.evolve(SMALL, retention_ms=100), 0)
+    manager.tick(300_000, 1_000_000)
+    assert log.log_start_offset > 0
 
 
 def test_meta_properties() -> None:

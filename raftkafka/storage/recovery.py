@@ -193,6 +193,8 @@ class _Recovery:
             self.epochs += found.epochs
             if index < len(self._segments) and (found.problem is not None or not self._continues(index)):
                 self._drop_from(index)
+            if index < len(self._segments):
+                segment.seal()
 
     def _judge(self, segment: LogSegment, found: _Scan, *, is_last: bool) -> None:
         """A torn tail is cut by whoever goes on; anything else raises."""

@@ -251,7 +251,10 @@ class LogSegment:
         self._derive_max_timestamp()
 
     def load_sealed(self, next_base_offset: int) -> None:
-        """Takes a segment that is no longer written as it is; its end and its latest time come from its neighbour and its time index."""
+        """Takes a segment that is no longer written as it is; its end and its latest time come from its neighbour and its time index.
+
+        Without an entry there its batches are asked: a segment of no known time would be taken for one that is too old to keep.
+        """
         self.size_bytes = self._open(create=False).size_bytes
         self.next_offset = next_base_offset
         self._forget_boundaries()
@@ -259,6 +262,8 @@ class LogSegment:
         self._load_indexes()
         last = self._time_index.last()
         self.max_timestamp, self.max_timestamp_offset = last or (NO_TIMESTAMP, self.base_offset)
+        if last is None:
+            self._note_times_from(0)
         self.release()
 
     def adopt(self, extents: Sequence[Extent], index_interval_bytes: int) -> None:
@@ -290,10 +295,15 @@ class LogSegment:
         self.first_timestamp = extents[0].max_timestamp if extents else NO_TIMESTAMP
         self._forget_boundaries()
 
-    def write_indexes(self, *, closing: bool) -> None:
-        """Brings the index files up to date; `closing` adds the last time entry, after which nothing may be appended to the segment."""
-        if closing and self.max_timestamp != NO_TIMESTAMP:
+    def seal(self) -> None:
+        """Adds the last time entry, by which the next start knows the segment's time; nothing may be appended to it afterwards."""
+        if self.max_timestamp != NO_TIMESTAMP:
             self.time_index.append(self.max_timestamp, self.max_timestamp_offset)
+
+    def write_indexes(self, *, closing: bool) -> None:
+        """Brings the index files up to date; `closing` seals the segment."""
+        if closing:
+            self.seal()
         if self._indexes_loaded:
             self._offset_index.write()
             self._time_index.write()
@@ -380,6 +390,9 @@ class LogSegment:
         for _, header in self.walk():
             self.first_timestamp = header.max_timestamp
             break
-        for _, header in self.walk(self.offset_index.last_position()):
+        self._note_times_from(self.offset_index.last_position())
+
+    def _note_times_from(self, position: int) -> None:
+        for _, header in self.walk(position):
             if header.max_timestamp > self.max_timestamp:
                 self.max_timestamp, self.max_timestamp_offset = header.max_timestamp, header.last_offset

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from raftkafka.base.disk import FileWrite, Persist
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.storage.config import LogConfig
 from raftkafka.storage.log_manager import LogManager
-from tests.storage.log_world import DIRECTORY, KEY, LogWorld
+from tests.storage.log_world import DIRECTORY, KEY, SMALL, LogWorld
 
 
 def filled(count: int = 40) -> LogWorld:
@@ -223,3 +224,31 @@ def test_flush_after_a_truncation_names_the_file_that_was_cut() -> None:
     world.log.roll()
     world.append(b"new", epoch=7)
     assert old.log_path in world.log.plan_flush(world.log.log_end_offset).syncs
+
+
+def test_segments_that_were_recovered_know_their_time_when_they_are_loaded_again() -> None:
+    """Their time indexes were written without the last entry; a second restart took them for infinitely old, and retention deleted them."""
+    config = attrs.evolve(SMALL, index_interval_bytes=100_000, retention_ms=100_000)  # so that no index has an entry but the last
+    world = LogWorld(config)
+    for index in range(20):
+        world.append(b"%d" % index, timestamp=1000)
+    times = [segment.max_timestamp for segment in world.log.segments]
+    assert len(times) == 3
+    world.restart()
+    assert [segment.max_timestamp for segment in world.log.segments] == times
+    world.flush()
+    world.restart()
+    assert [segment.max_timestamp for segment in world.log.segments] == times
+    assert world.log.retention(wall_ms=2000, high_watermark=20) == 0
+
+
+def test_a_segment_without_a_time_index_is_asked_for_its_time() -> None:
+    world = LogWorld(attrs.evolve(SMALL, retention_ms=100_000))
+    for index in range(20):
+        world.append(b"%d" % index, timestamp=1000)
+    world.stop_cleanly()
+    for name in world.disk.list_dir(DIRECTORY):
+        if name.endswith(".timeindex"):
+            world.disk.delete(f"{DIRECTORY}/{name}")
+    world.restart()
+    assert {segment.max_timestamp for segment in world.log.segments} == {1000}

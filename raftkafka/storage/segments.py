@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from raftkafka.storage.config import LogConfig
+from raftkafka.storage.record_batch import NO_TIMESTAMP
 from raftkafka.storage.segment import LogSegment
 
 
@@ -83,14 +84,19 @@ class SegmentList:
         """How many of the oldest may go: by size, by age, or because the log starts behind them; none that reaches the high watermark."""
         excess = self.size_bytes - config.retention_bytes if config.delete and config.retention_bytes >= 0 else -1
         count = 0
-        for segment in self._segments:
+        for index, segment in enumerate(self._segments):
             if segment.size_bytes == 0 or segment.next_offset > high_watermark:
                 break
             below_start = segment is not self.active and segment.next_offset <= log_start_offset
             too_large = excess >= segment.size_bytes
-            too_old = config.delete and config.retention_ms >= 0 and wall_ms - segment.max_timestamp > config.retention_ms
+            too_old = config.delete and config.retention_ms >= 0 and wall_ms - self._latest_time(index, wall_ms) > config.retention_ms
             if not (below_start or too_large or too_old):
                 break
             excess -= segment.size_bytes
             count += 1
         return count
+
+    def _latest_time(self, index: int, wall_ms: int) -> int:
+        """The latest time of a segment's records; of records without a time, that of the next ones that have one, or now."""
+        times = (segment.max_timestamp for segment in self._segments[index:] if segment.max_timestamp != NO_TIMESTAMP)
+        return next(times, wall_ms)

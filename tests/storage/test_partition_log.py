@@ -288,6 +288,17 @@ class TestRetention:
         assert (world.log.log_start_offset, world.log.log_end_offset) == (40, 40)
         assert world.append(b"next").base_offset == 40
 
+    def test_records_without_a_time_are_as_old_as_those_behind_them(self) -> None:
+        """They were taken for older than anything, and deleted at the next look."""
+        world = LogWorld(attrs.evolve(SMALL, retention_ms=100))
+        for index in range(20):
+            world.append(b"%d" % index, timestamp=-1)
+        assert world.log.retention(wall_ms=5000, high_watermark=20) == 0
+        for index in range(20):
+            world.append(b"%d" % index, timestamp=6000)
+        assert world.log.retention(wall_ms=6050, high_watermark=40) == 0
+        assert world.log.retention(wall_ms=7000, high_watermark=40) > 1
+
     def test_by_size(self) -> None:
         world = LogWorld(attrs.evolve(SMALL, retention_bytes=1200))
         for index in range(60):

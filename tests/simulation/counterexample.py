@@ -73,7 +73,6 @@ PROFILES: dict[str, tuple[Rule, ...]] = {
     ),
     "emptied": (Rule.REQUIRE_BROKER_EPOCH,),
     "metadata": (Rule.CHECK_PREVIOUS_ENTRY,),
-    "failovers": (Rule.RECORD_EPOCH_AT_ELECTION,),
     "frozen": (Rule.LATEST_AFTER_CATCH_UP,),
     "late": (
         Rule.REFUSE_STALE_PROPOSALS,

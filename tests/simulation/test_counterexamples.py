@@ -16,6 +16,7 @@ NOT_STORED: frozenset[Rule] = frozenset(
         Rule.REQUIRE_BROKER_EPOCH,
         Rule.FORGET_FOLLOWERS,
         Rule.EXPAND_PAST_EPOCH_START,
+        Rule.RECORD_EPOCH_AT_ELECTION,
         Rule.SERVE_COMMITTED_OFFSETS,
     }
 )

@@ -110,8 +110,8 @@ CASES: dict[str, tuple[Call, Call]] = {
         lambda: replicas.high_watermark_monotonic(replica(), short, partition()),
     ),
     "D7a": (
-        lambda: replicas.latest_never_goes_back(NAME, 0, 9, with_(partition(), ends_told={1: 10})),
-        lambda: replicas.latest_never_goes_back(NAME, 2, 9, with_(partition(), ends_told={1: 10})),
+        lambda: replicas.latest_never_goes_back(NAME, 0, 9, {1: 10}),
+        lambda: replicas.latest_never_goes_back(NAME, 2, 9, {1: 10}),
     ),
     "D8": (
         lambda: metadata.isr_and_elr_well_formed(NAME, registration(), BROKERS, 2),

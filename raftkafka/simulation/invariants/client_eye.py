@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from raftkafka.simulation.invariants import groups, replicas
@@ -39,12 +40,18 @@ class ClientEye:
             case _:
                 pass
 
-    def end_told(self, slot: tuple[str, int], leader_epoch: int, end_offset: int) -> None:
-        """A leader has said where a partition ends."""
+    def ends_known(self, slot: tuple[str, int]) -> dict[int, int]:
+        """Where leaders have said by now that a partition ends, by their epochs: who asks now may not be told less."""
+        partition = self._partition(f"{slot[0]}-{slot[1]}")
+        return {} if partition is None else dict(partition.ends_told)
+
+    def end_told(self, slot: tuple[str, int], leader_epoch: int, end_offset: int, told_before: Mapping[int, int]) -> None:
+        """A leader has said where a partition ends, to somebody who asked when `told_before` was known."""
         key = f"{slot[0]}-{slot[1]}"
         partition = self._partition(key)
         if partition is not None and partition.unclean_epoch < 0:
-            replicas.latest_never_goes_back(key, leader_epoch, end_offset, partition)
+            replicas.latest_never_goes_back(key, leader_epoch, end_offset, told_before)
+            partition.ends_told[leader_epoch] = max(partition.ends_told.get(leader_epoch, 0), end_offset)
 
     def commit_told(self, generation: int, newest: int, text: str) -> None:
         """A group's commit was answered."""

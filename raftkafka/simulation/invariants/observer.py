@@ -55,6 +55,7 @@ class Invariants:
         """From now on what the clients are told is checked too."""
         eye = ClientEye(self.memory, self._groups, acks_all=recording.options["acks"] == "all")
         recording.told, recording.end_told, recording.commit_told = eye.told, eye.end_told, eye.commit_told
+        recording.ends_known = eye.ends_known
 
     def look(self, machine: Machine) -> None:
         """Something has happened to a machine; raises `Violation`."""

@@ -227,18 +227,17 @@ def high_watermark_monotonic(before: ReplicaView, view: ReplicaView, memory: Par
 
 
 @invariant("D7a", "latest-never-goes-back")
-def latest_never_goes_back(name: str, leader_epoch: int, end_offset: int, memory: PartitionMemory) -> Breach | None:
-    """Who asks a leader where a partition ends is told no less than the leaders of its own and of earlier epochs have told. (A leader that
-    does not know yet that it was deposed may tell less: it answers for the past.)
+def latest_never_goes_back(name: str, leader_epoch: int, end_offset: int, told_before: Mapping[int, int]) -> Breach | None:
+    """Who asks a leader where a partition ends is told no less than the leaders of its own and of earlier epochs had told before it
+    asked (`told_before`, by epoch). A leader that does not know yet that it was deposed may tell less: it answers for the past.
 
     Hazard: who was told 100 is told 90 later, and misses what was acknowledged in between.
     Source: reference D7, K-HW; KIP-207.
     """
-    for epoch, told in memory.ends_told.items():
+    for epoch, told in told_before.items():
         if epoch <= leader_epoch and told > end_offset:
             text = f"{name}: its end was said to be {told}, and is now said to be {end_offset}"
             return Breach(text, f"epoch {epoch}: end {told}", f"epoch {leader_epoch}: end {end_offset}")
-    memory.ends_told[leader_epoch] = max(memory.ends_told.get(leader_epoch, 0), end_offset)
     return None
 
 

@@ -295,6 +295,8 @@ class Fetcher:
         request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name=topic, partitions=[what])])
         position.busy = True
         asks_for_end = position.offset == LATEST
+        ends_known = self._recording.ends_known
+        told_before = ends_known(position.slot) if asks_for_end and ends_known is not None else {}
         promise = self._client.request(leader.address, LIST_OFFSETS_KEY, request)
 
         def answered() -> None:
@@ -303,7 +305,7 @@ class Fetcher:
                 position.offset = outcome.offset
                 position.leader_epoch = leader.epoch
                 if asks_for_end and self._recording.end_told is not None:
-                    self._recording.end_told(position.slot, outcome.leader_epoch, outcome.offset)
+                    self._recording.end_told(position.slot, outcome.leader_epoch, outcome.offset, told_before)
                 self._ask()
 
         promise.then(answered)

@@ -55,7 +55,8 @@ class Recording:
         """The values of each batch that was sent, by its bytes from the attributes on: what a consumer fetches needs no decoding."""
         self.told: Callable[[str, Any], None] | None = None
         """Called with f and value of every operation that succeeds; it may raise `Violation`."""
-        self.end_told: Callable[[Slot, int, int], None] | None = None
+        self.end_told: Callable[[Slot, int, int, Mapping[int, int]], None] | None = None
+        self.ends_known: Callable[[Slot], Mapping[int, int]] | None = None
         """Called when a leader has said where a partition ends: the partition, the leader's epoch, the end."""
         self.commit_told: Callable[[int, int, str], None] | None = None
         """Called when a commit has succeeded: its generation, the newest one that had begun when it was sent, what it was."""

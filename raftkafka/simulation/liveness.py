@@ -5,8 +5,10 @@ dead, and within a bound of virtual time the core must elect, refill its ISRs, a
 too, and everything must be complete. Source: TigerBeetle's simulator, whose runs end with a "core" in the same way.
 
 A core can be asked for no more than the rules promise: it has a majority of the voters, and of each partition an ISR or ELR member and as
-many replicas as an acknowledgement needs. Whether that is so can be told only when the core has a controller, since the metadata that was
-committed last may be known to no running node before; a core that turns out not to be enough is widened to the whole cluster.
+many replicas as an acknowledgement needs. Whether that is so can be told only when the core has a controller that knows the processes of
+all its nodes: the metadata that was committed last may be known to no running node before, and who restarts uncleanly (as the end of a full
+disk makes a node do) leaves the ISRs and ELRs when it registers (KIP-966). A core that turns out not to be enough is widened to the whole
+cluster.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class Liveness:
             machine.heal_disk()
             machine.resume()
             machine.start()
-        self._demand(lambda: [] if controller_of(world) in core else ["the core has no active controller"], core)
+        self._demand(lambda: self._unknown(core), core)
         image = self._image_of_controller()
         if not self._suffices(core, image):
             world.trace.line("world", "the core does not suffice: it lacks the only replica with all records of some partition")
@@ -116,6 +118,18 @@ class Liveness:
                 text = f"{whole} had {self.profile.liveness_ms} ms without a fault, and still:"
                 raise Violation("\n  ".join([text, *found]), invariant=INVARIANT)
             self.world.run_for(LOOK_EVERY_MS)
+
+    def _unknown(self, core: tuple[str, ...]) -> list[str]:
+        """What keeps a controller from knowing what the core has."""
+        if controller_of(self.world) not in core:
+            return ["the core has no active controller"]
+        brokers = self._image_of_controller().brokers
+        found = []
+        for name, node in running_nodes(self.world):
+            lifecycle, broker = node.parts.lifecycle, brokers.get(node.config.node_id)
+            if name in core and lifecycle is not None and (broker is None or broker.broker_epoch != lifecycle.broker_epoch):
+                found.append(f"{name} has not registered")
+        return found
 
     def _stuck(self, nodes: tuple[str, ...], since_us: int) -> list[str]:
         """What is not yet as it must become when these nodes, and no others, run undisturbed."""

@@ -48,10 +48,13 @@ class EventHeap:
         heappush(self._heap, (event.at_us, self._scheduled, event))
         return event
 
-    def surely_after(self, delay_us: int, action: Callable[[], None]) -> None:
-        """Schedules an action that nobody will cancel, which most are: cheaper than `after`."""
+    def surely_at(self, at_us: int, action: Callable[[], None]) -> None:
+        """Schedules an action that nobody will cancel, which most are: cheaper than `at`."""
         self._scheduled += 1
-        heappush(self._heap, (self.now_us + delay_us, self._scheduled, action))
+        heappush(self._heap, (at_us, self._scheduled, action))
+
+    def surely_after(self, delay_us: int, action: Callable[[], None]) -> None:
+        self.surely_at(self.now_us + delay_us, action)
 
     def after(self, delay_us: int, action: Callable[[], None]) -> Event:
         return self.at(self.now_us + delay_us, action)

@@ -192,6 +192,8 @@ class SimProcess:
         self.paused = False
         self.stopping = False
         self.is_unclean_restart = False
+        self.now_ms = 0
+        """What its clock said when something last happened to the node."""
         self._machine = machine
         self._surroundings = surroundings
         self._missed: deque[Callable[[int], None]] = deque()
@@ -223,7 +225,7 @@ class SimProcess:
             self._missed.append(event)
             return
         node, machine = self.node, self._machine
-        now_ms = machine.clock.now_ms()
+        now_ms = self.now_ms = machine.clock.now_ms()
         node.wall_offset_ms = machine.clock.wall_offset_ms
         try:
             event(now_ms)
@@ -400,7 +402,11 @@ class SimProcess:
     def _tick(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self.tell(self._tick_if_due)
+        now_ms = self._machine.clock.now_ms()
+        if self.ended or self.paused or self.node.next_deadline_ms() <= now_ms:
+            self.tell(self._tick_if_due)
+        else:  # it was put off since the timer was set
+            self._set_timer(now_ms)
 
     def _tick_if_due(self, now_ms: int) -> None:
         if self.node.next_deadline_ms() <= now_ms:

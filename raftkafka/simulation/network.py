@@ -207,14 +207,14 @@ class Network:
 
     def _put(self, side: Side, data: bytes | None) -> None:
         """Puts data, or the end (None), on its way to the other side."""
-        now_us = self._heap.now_us
-        arrives_us = now_us + self._delay_us(side.machine, side.peer_machine)
+        heap = self._heap
+        arrives_us = heap.now_us + self._delay_us(side.machine, side.peer_machine)
         if arrives_us < side._arrives_us:
             arrives_us = side._arrives_us
         side._arrives_us = arrives_us
         if self._trace.watcher is not None:
             self._trace.watcher.sent(side.number, side.machine, side.peer_machine, data)
-        self._heap.surely_after(arrives_us - now_us, partial(self._deliver, side, data))
+        heap.surely_at(arrives_us, partial(self._deliver, side, data))
 
     def _deliver(self, side: Side, data: bytes | None) -> None:
         if side._held or (self._cuts and self._is_cut(side.machine, side.peer_machine)):

@@ -25,9 +25,12 @@ class ClientEye:
             return  # these nodes are none of ours
         match f:
             case "send" if self._acks_all:
+                ends: dict[str, int] = {}
                 for _, key, (offset, _) in value:
-                    if offset is not None:
-                        self._acknowledged(key, offset + 1)
+                    if offset is not None and offset >= ends.get(key, 0):
+                        ends[key] = offset + 1
+                for key, end_offset in ends.items():
+                    self._acknowledged(key, end_offset)
             case "poll":
                 for key, records in value[0][1].items():
                     self._delivered(key, records)

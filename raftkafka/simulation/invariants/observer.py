@@ -14,6 +14,7 @@ import attrs
 
 from raftkafka.base.ids import NodeId
 from raftkafka.broker.node import BrokerNode
+from raftkafka.broker.services import Services
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.metadata.image import MetadataImage
 from raftkafka.simulation.invariants.client_eye import ClientEye
@@ -33,6 +34,7 @@ class _Seen:
 
     process: SimProcess
     node: BrokerNode
+    services: Services
     raft: RaftEye
     replicas: ReplicaEye
     image: MetadataImage | None = None
@@ -68,13 +70,13 @@ class Invariants:
                 return
             self._ended(machine, seen)
             seen = self._seen[machine.name] = self._begin(machine, process, process.node)
-        parts = seen.node.parts
-        seen.raft.look(machine.clock.now_ms())
-        image = parts.services.image
+        seen.raft.look(process.now_ms)
+        image = seen.services.image
         if image is not seen.image and self._metadata is not None:
             seen.image = image
-            self._metadata.look(parts.services.node_id, image)
-        seen.replicas.look()
+            self._metadata.look(seen.services.node_id, image)
+        if seen.replicas.touched:
+            seen.replicas.look()
 
     def _begin(self, machine: Machine, process: SimProcess, node: BrokerNode) -> _Seen:
         """A process has begun."""
@@ -95,6 +97,7 @@ class Invariants:
         return _Seen(
             process=process,
             node=node,
+            services=parts.services,
             raft=RaftEye(memory.raft, parts.raft, parts, is_wiped=False),
             replicas=ReplicaEye(
                 memory, memory.processes[node_id], parts, machine.disk, group_eye=self._groups, is_damaged=machine.may_fail

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
+
 from raftkafka.base.ids import NodeId
 from raftkafka.broker.parts import Parts
 from raftkafka.group.coordinator import OFFSETS_TOPIC
@@ -16,6 +18,16 @@ from raftkafka.simulation.invariants.mirror import LogMirror, Producer
 
 Quorum = tuple[object, ...]
 """What a leader waits for, and what the metadata says that it should."""
+
+
+@attrs.define(eq=False)
+class _Replica:
+    """A hosted replica as it was when it was last looked at."""
+
+    name: str
+    memory: PartitionMemory
+    view: ReplicaView | None = None
+    quorum: Quorum | None = None
 
 
 class ReplicaEye:
@@ -33,70 +45,65 @@ class ReplicaEye:
         self._hosted = parts.replicas.hosted
         self._coordinator = parts.groups
         self._group_eye = group_eye
-        self._seen: dict[Partition, ReplicaView] = {}
-        self._names: dict[Partition, str] = {}
-        self._quorums: dict[Partition, Quorum] = {}
-        self._touched: dict[Partition, None] = {}
+        self.touched: dict[Partition, None] = {}
+        """What `look` is to look at."""
+        self._seen: dict[Partition, _Replica] = {}
         parts.replicas.on_settled = self._note_touched
 
     def look(self) -> None:
         """The node has settled."""
-        if not self._touched:
-            return
-        touched, self._touched = self._touched, {}
+        touched, self.touched = self.touched, {}
         for partition in touched:
             if self._hosted.get(partition.key) is not partition:
                 self._removed(partition)
                 continue
-            view = self._view(partition)
-            if self._seen.get(partition) != view:
-                self._seen[partition] = view
-                self._changed(partition, view)
+            replica = self._seen.get(partition)
+            if replica is None:
+                replica = self._seen[partition] = _Replica(str(partition), self._memory.partition(partition.key))
+            view = self._view(partition, replica.name)
+            if view != replica.view:
+                replica.view = view
+                self._changed(partition, replica, view)
 
     def _note_touched(self, partitions: Iterable[Partition]) -> None:
-        self._touched.update(dict.fromkeys(partitions))
+        self.touched.update(dict.fromkeys(partitions))
 
     def ended(self) -> None:
         """The process has ended: its replicas are logs on a disk now."""
-        for partition in self._seen:
-            self._memory.partition(partition.key).views.pop(self._node_id, None)
+        for replica in self._seen.values():
+            replica.memory.views.pop(self._node_id, None)
 
     def lost_bytes(self) -> None:
         """The disk of the process that has ended has lost something."""
-        for partition in self._seen:
-            memory = self._memory.partition(partition.key)
-            mirror = memory.mirrors.get(self._node_id)
+        for partition, replica in self._seen.items():
+            mirror = replica.memory.mirrors.get(self._node_id)
             if mirror is not None:
                 mirror.read_what_is_left(partition.log)
-                replicas.no_global_loss(str(partition), memory)
+                replicas.no_global_loss(replica.name, replica.memory)
 
     def _removed(self, partition: Partition) -> None:
         """The replica is hosted here no longer."""
-        self._names.pop(partition, None)
-        self._quorums.pop(partition, None)
         if self._seen.pop(partition, None) is None or partition.key in self._hosted:
             return
         memory = self._memory.partition(partition.key)
         memory.views.pop(self._node_id, None)
         memory.mirrors.pop(self._node_id, None)
 
-    def _changed(self, partition: Partition, view: ReplicaView) -> None:
-        memory = self._memory.partition(partition.key)
+    def _changed(self, partition: Partition, replica: _Replica, view: ReplicaView) -> None:
+        memory = replica.memory
         before = memory.views.get(self._node_id)
         memory.views[self._node_id] = view
         cut = before is None or view.log_end_offset < before.log_end_offset
         if view.is_online and (before is None or view.log_end_offset != before.log_end_offset):
             self._read_log(partition, view, memory, is_first=before is None)
         replicas.offsets_in_order(view)
-        self._check_epochs(before, view, memory)
-        if before is not None:
-            replicas.high_watermark_monotonic(before, view, memory)
-            replicas.high_watermark_needs_the_isr(before, view, memory)
-        if view.high_watermark != (before.high_watermark if before is not None else -1):
-            self._committed(before, view, memory)
+        if before is None or before.partition_epoch != view.partition_epoch or before.leads != view.leads:
+            self._check_epochs(before, view, memory)
+        moved = view.high_watermark != (before.high_watermark if before is not None else -1)
+        if moved:
+            self._high_watermark_moved(before, view, memory)
         if view.leads:
-            replicas.leader_completeness(view, memory)
-            self._check_quorum(partition, view, memory)
+            self._leads(replica, view, log_or_commit_changed=cut or moved)
             mirror = memory.mirrors.get(self._node_id)
             if partition.topic == OFFSETS_TOPIC and mirror is not None:
                 self._group_eye.look(view, memory, mirror, self._coordinator)
@@ -107,17 +114,19 @@ class ReplicaEye:
         if self._process.owes:
             self._note_caught_up(view, memory)
 
-    def _check_quorum(self, partition: Partition, view: ReplicaView, memory: PartitionMemory) -> None:
+    def _leads(self, replica: _Replica, view: ReplicaView, *, log_or_commit_changed: bool) -> None:
+        """The replica leads: what holds of a leader goes on to hold while it appends and nothing else happens."""
+        memory = replica.memory
         quorum = (view.isr, view.maximal_isr, view.min_isr, view.is_pending, view.leader_epoch, memory.registration, memory.unclean)
-        if self._quorums.get(partition) != quorum:
-            self._quorums[partition] = quorum
+        is_other = quorum != replica.quorum
+        if is_other or log_or_commit_changed:
+            replicas.leader_completeness(view, memory)
+        if is_other:
+            replica.quorum = quorum
             replicas.replication_quorum_superset(view, memory)
 
-    def _view(self, partition: Partition) -> ReplicaView:
+    def _view(self, partition: Partition, name: str) -> ReplicaView:
         leader, log = partition.leader, partition.log
-        name = self._names.get(partition)
-        if name is None:
-            name = self._names[partition] = str(partition)
         base = (
             self._node_id,
             name,
@@ -146,8 +155,6 @@ class ReplicaEye:
         replicas.log_matching(view, new, previous, memory)
 
     def _check_epochs(self, before: ReplicaView | None, view: ReplicaView, memory: PartitionMemory) -> None:
-        if before is not None and before.partition_epoch == view.partition_epoch and before.leads == view.leads:
-            return
         if before is not None:
             metadata.replica_epochs_monotonic(before, view)
         if view.leads:
@@ -172,8 +179,11 @@ class ReplicaEye:
         }
         replicas.producers_follow_from_the_log(view, mirror.producers(log), known)
 
-    def _committed(self, before: ReplicaView | None, view: ReplicaView, memory: PartitionMemory) -> None:
-        """The replica's high watermark has moved."""
+    def _high_watermark_moved(self, before: ReplicaView | None, view: ReplicaView, memory: PartitionMemory) -> None:
+        if before is not None:
+            replicas.high_watermark_monotonic(before, view, memory)
+            if view.leads:
+                replicas.high_watermark_needs_the_isr(before, view, memory)
         mirror = memory.mirrors.get(self._node_id)
         if mirror is not None and not memory.unclean:
             start_offset = before.high_watermark if before is not None else view.log_start_offset

@@ -22,6 +22,9 @@ NOT_STORED: frozenset[Rule] = frozenset(
 )
 """Rules that are known to be needed, and for which the simulator has found no counter-example yet."""
 
+BY_HAND = frozenset({Rule.VOTE_ONCE_PER_EPOCH})
+"""Rules whose counter-example is a plan written by a person, since two hundred seeds find none."""
+
 STORED = stored()
 
 
@@ -56,6 +59,6 @@ def test_a_counterexample_is_explained_by_hand(example: Counterexample) -> None:
 
 
 @pytest.mark.skipif("SOAK" not in os.environ, reason="`make soak` looks for each anew")
-@pytest.mark.parametrize("rule", [rule for rule in Rule if rule not in NOT_STORED], ids=lambda rule: rule.value)
+@pytest.mark.parametrize("rule", [rule for rule in Rule if rule not in NOT_STORED | BY_HAND], ids=lambda rule: rule.value)
 def test_a_broken_rule_is_noticed_within_two_hundred_seeds(rule: Rule) -> None:
     assert find(rule, SEEDS) is not None

@@ -309,6 +309,26 @@ def test_an_unclean_election_takes_back_what_was_committed() -> None:
     assert not metadata.unclean_exclusion(NAME, ProcessMemory(N1), registration(isr=(N1,), leader_recovery_state=RECOVERING))
 
 
+@pytest.mark.parametrize("end_offset", [5, 12])
+def test_what_an_unclean_leader_has_appended_since_is_not_what_it_had(end_offset: int) -> None:
+    """It is seen when its node has settled, and may have appended more by then than it lacked."""
+    memory = partition()
+    memory.elected_uncleanly(replica(start_offset=5, log_end_offset=end_offset), FixedLog(batch(0)))
+    assert (memory.true_high_watermark, memory.last_committed) == (5, batch(0))
+
+
+def test_an_unclean_leader_that_has_another_batch_than_was_committed_takes_that_back() -> None:
+    memory = partition()
+    memory.elected_uncleanly(replica(start_offset=10), FixedLog(batch(0), batch(5, crc=8)))
+    assert (memory.true_high_watermark, memory.last_committed) == (5, batch(0))
+
+
+def test_an_unclean_leader_that_had_everything_takes_nothing_back() -> None:
+    memory = partition()
+    memory.elected_uncleanly(replica(start_offset=10), FixedLog(batch(0), batch(5)))
+    assert (memory.true_high_watermark, memory.unclean_epoch) == (10, -1)
+
+
 def test_state_of_a_group_that_the_log_does_not_give_is_found() -> None:
     live, replayed = GroupState(), GroupState()
     record = group_record("g", members(3))

@@ -105,14 +105,19 @@ class PartitionMemory:
     """That leader has not been seen yet: until then nobody knows what is lost."""
 
     def elected_uncleanly(self, view: ReplicaView, mirror: LogMirror | None) -> None:
-        """The leader of an unclean election is there: either it has everything all the same, or what it lacks is gone."""
+        """The leader of an unclean election is there: either it had everything all the same, or what it lacked is gone.
+
+        What counts is what it had when its epoch began: by the time that it is seen it may have appended, even more than it lacked.
+        """
         self.unclean = False
-        last = self.last_committed
-        has_all = view.log_end_offset >= self.true_high_watermark and (last is None or (mirror is not None and mirror.holds(last)))
-        if has_all:
+        had_to = view.start_offset
+        if mirror is not None:
+            lacking = (base for base, batch in self.committed.items() if base >= view.log_start_offset and not mirror.holds(batch))
+            had_to = min(had_to, min(lacking, default=had_to))
+        if had_to >= self.true_high_watermark:
             self.unclean_epoch = -1
         else:
-            self.forget_above(view.log_end_offset)
+            self.forget_above(had_to)
 
     def forget_above(self, end_offset: int) -> None:
         """An unclean election: what the new leader has not is no longer committed."""

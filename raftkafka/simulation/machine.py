@@ -28,6 +28,7 @@ from raftkafka.simulation.disk import SimDisk
 from raftkafka.simulation.events import Event, EventHeap
 from raftkafka.simulation.network import Network, Side, frames_of
 from raftkafka.simulation.trace import Trace
+from raftkafka.storage.checkpoints import CLEAN_SHUTDOWN_FILE
 
 SCRIBBLE = b"\xa5"
 
@@ -76,7 +77,7 @@ class Machine:
         self._surroundings = surroundings
         self._make_node = make_node
         self.ended_cleanly = True
-        """Whether the last process stopped by itself, as one that was told to."""
+        """Whether the last process stopped as it was told to, or was ended when it had only its end before it: its marker was stable."""
         self.loss_count = 0
         """How often the disk has lost what was not stable, or all."""
         self.may_fail = False
@@ -385,6 +386,8 @@ class SimProcess:
             self._machine.disk.persist(persist)
         except DiskError as failure:
             return failure
+        if any(write.path.endswith(CLEAN_SHUTDOWN_FILE) for write in persist.writes):
+            self._machine.ended_cleanly = True
         return None
 
     # Time

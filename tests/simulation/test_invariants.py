@@ -140,8 +140,10 @@ CASES: dict[str, tuple[Call, Call]] = {
     ),
     "D13": (lambda: replicas.fetcher_sanity(replica(N2), [N1]), lambda: replicas.fetcher_sanity(replica(N2), [N1, N3])),
     "D14": (
-        lambda: metadata.elr_keeps_min_isr(NAME, registration(), registration(isr=(N1,), elr=(N2, N3)), 2, {N2: False, N3: False}),
-        lambda: metadata.elr_keeps_min_isr(NAME, registration(), registration(isr=(N1,)), 2, {N2: False, N3: False}),
+        lambda: metadata.elr_keeps_min_isr(
+            NAME, registration(), registration(isr=(N1,), elr=(N2, N3), partition_epoch=1), 2, {N2: False, N3: False}
+        ),
+        lambda: metadata.elr_keeps_min_isr(NAME, registration(), registration(isr=(N1,), partition_epoch=1), 2, {N2: False, N3: False}),
     ),
     "D15": (
         lambda: metadata.metadata_is_a_prefix(N1, MetadataImage(cluster_id="c"), MetadataImage(cluster_id="c")),

@@ -134,6 +134,7 @@ def elr_keeps_min_isr(
     unregistered, or are no replicas any more; when both are empty the last leader is remembered.
 
     (Vanlightly's specification remembers min.insync.replicas members then; Apache Kafka 4.x, and this project, the last leader alone.)
+    Asked of one change at a time: a node that catches up may apply several at once, and who left in the first of them may rightly be gone.
 
     Hazard: nobody is left who may be elected although all have what was committed.
     Source: reference D14; KIP-966; Vanlightly's Kafka specification, MinIsrRecoveryQuorum.
@@ -141,7 +142,8 @@ def elr_keeps_min_isr(
     members = {*after.isr, *after.elr}
     if not members and len(after.last_known_elr) != 1:
         return Breach(f"{name}: nobody may be elected, and the last leader is not known", text_of(before), text_of(after))
-    if len(members) >= min(min_isr, len(after.replicas)) or is_unclean(after):
+    one_change = after.partition_epoch == before.partition_epoch + 1
+    if not one_change or len(members) >= min(min_isr, len(after.replicas)) or is_unclean(after):
         return None
     lost = [
         member

@@ -30,6 +30,11 @@ RUNS = {
         22,
         "900 ms +60000 disk-full n2 900000 bytes\n900 ms +60000 disk-full n3 900000 bytes",
     ),
+    "a damaged log whose node is stopped when the operator comes": (
+        load_profile("power"),
+        733,
+        "6530 ms +300 isolate-leader all 698\n7552 ms +1500 flip-bit n1 250\n7870 ms +300 isolate-leader all 538\n9504 ms +1500 stop n1",
+    ),
 }
 
 

@@ -106,7 +106,9 @@ def _repair(world: World, name: str) -> None:
     """Does what an operator does about logs that are damaged in the middle, which no start cuts silently: empties them, and starts anew."""
     machine = world.machines[name]
     node = dict(running_nodes(world)).get(name)
-    if node is None:
+    if node is None or machine.process is None or machine.process.stopping:
+        # A node that is down shows no damage, and one that stops has closed all its logs: he comes back.
+        world.heap.after(REPAIR_AFTER_MS * US_PER_MS, lambda: _repair(world, name))
         return
     damaged = [log.directory for log in node.parts.logs if log.offline_reason is not None]
     if damaged:

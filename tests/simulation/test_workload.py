@@ -41,6 +41,7 @@ def test_a_broker_that_does_nothing_wrong_is_found_good() -> None:
     assert result.acknowledged > 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "invariant"),
     [

@@ -122,7 +122,7 @@ class NodeDriver:
             self.failed = True
             raise
         if deadline_ms < self._wakes_ms:
-            self._wakes_ms = deadline_ms
+            self._wakes_ms = max(deadline_ms, now_ms)
             self._sleep.deadline = trio.current_time() + (deadline_ms - now_ms) / 1000
         if node.stopped:
             self.stopped.set()

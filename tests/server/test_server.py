@@ -125,6 +125,14 @@ async def test_a_loop_that_was_held_up_says_how_long(tmp_path: Path) -> None:
         assert fields["cpu_ms"] < 500
 
 
+async def test_a_deadline_of_long_ago_is_no_hold_up(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        server.node.deadline_ms = 0
+        await (await server.connect()).ask(b"e")
+        await eventually(lambda: server.node.ticks)
+        assert "held-up" not in [event for event, _ in server.log.lines]
+
+
 async def test_an_effect_behind_a_persist_waits_for_the_disk(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         server.disk.open("log", create=True).append([b"x"])

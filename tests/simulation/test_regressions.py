@@ -19,6 +19,29 @@ KILLED_TWICE = """
 """
 CORE = attrs.evolve(Profile(), duration_ms=1_500, core_share=1.0)
 
+FIRST_TO_A_DEPOSED_LEADER = """
+217 ms +1416 drop-connections n3 n1
+309 ms +1500 pause n3
+388 ms +1500 power-off n2
+419 ms +300 isolate-leader all 699
+570 ms +300 pause n1
+2043 ms +2291 isolate-leader all 462
+2243 ms +300 drop-connections n2 n3
+5998 ms +1500 isolate-leader all 135
+6893 ms +10 drop-connections n2 n1
+6973 ms +10 drop-connections n1 n3
+7750 ms +1500 isolate-leader all 997
+8513 ms +10 pause n1
+9962 ms +5835 isolate-leader all 609
+10842 ms +3279 pause n1
+11052 ms +10 drop-connections n1 n3
+13320 ms +940 isolate-leader all 132
+14303 ms +3742 drop-connections n2 n3
+14315 ms +3247 power-off n2
+14568 ms +2856 drop-connections n1 n2
+16744 ms +5168 isolate-leader all 806
+"""
+
 RUNS = {
     "retention of recovered segments, and of topics whose configuration is not known yet": (
         load_profile("restarts"),
@@ -34,6 +57,11 @@ RUNS = {
         load_profile("power"),
         733,
         "6530 ms +300 isolate-leader all 698\n7552 ms +1500 flip-bit n1 250\n7870 ms +300 isolate-leader all 538\n9504 ms +1500 stop n1",
+    ),
+    "a producer whose first batch is with a deposed leader while its successor takes the next one": (
+        load_profile("groups"),
+        968,
+        FIRST_TO_A_DEPOSED_LEADER,
     ),
 }
 

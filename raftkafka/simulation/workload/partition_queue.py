@@ -85,6 +85,8 @@ class PartitionQueue:
         self._in_flight: list[Batch] = []
         self._sent_count = 0
         self._next_sequence = 0
+        self._last_acknowledged = -1
+        """The highest sequence of this incarnation that was acknowledged."""
         self._closed = False
         self._woken: Promise[None] | None = None
 
@@ -106,6 +108,7 @@ class PartitionQueue:
         """The producer begins anew: what was sent and not acknowledged is given up, sequences start at 0."""
         given_up, self._in_flight = self._in_flight, []
         self._next_sequence = 0
+        self._last_acknowledged = -1
         for batch in given_up:
             self._finish(batch, Delivery(error=error, definite=not batch.unsure and batch.state is not BatchState.SENT))
 
@@ -185,6 +188,7 @@ class PartitionQueue:
         outcome = response.responses[0].partition_responses[0]
         code = outcome.error_code
         if code in (ErrorCode.NONE, ErrorCode.DUPLICATE_SEQUENCE_NUMBER):
+            self._last_acknowledged = max(self._last_acknowledged, batch.sequence)
             self._finish(batch, Delivery(base_offset=outcome.base_offset))
             return
         batch.unsure |= code not in REFUSED_BEFORE_APPEND
@@ -215,7 +219,12 @@ class PartitionQueue:
         self._client.heap.after(pause_ms * US_PER_MS, ready)
 
     def _give_up(self, batch: Batch, error: str, *, is_final: bool = False) -> None:
-        if is_final and batch.sequence >= 0 and error in ("OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID"):
+        # A leader that knows nothing of a producer takes any sequence for its first one (retention may have deleted what came before).
+        # So when the very first batch went to a leader that was deposed, and the next one to its successor, the first is rightly refused;
+        # Kafka does so, too.
+        is_overtaken = batch.sequence == 0 <= self._last_acknowledged
+        is_of_sequence = error in ("OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID")
+        if is_final and batch.sequence >= 0 and is_of_sequence and not is_overtaken:
             who, key = self._client.name, key_of(self._slot)
             self._recording.problem(f"{who}: {key} refused sequence {batch.sequence}, the next one in order, with {error}")
         self._in_flight.remove(batch)

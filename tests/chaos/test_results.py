@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka import KafkaError
-from jepsen_like.history import OpType
 
 from jepsen_like.chaos.results import class_of, class_of_all
+from jepsen_like.history import OpType
 
 
 @pytest.mark.parametrize(

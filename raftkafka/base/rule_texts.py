@@ -147,7 +147,7 @@ RULE_TEXTS: Mapping[Rule, RuleText] = {
         Area.CONTROLLER,
         "A replica joins the ISR only as the process whose fetch its leader saw: the broker epochs are equal.",
         "A broker restarts with less than it had, and is put into the ISR for what its earlier process fetched.",
-        "KIP-903 (D2)",
+        "KIP-903 (D2, D9)",
     ),
     Rule.REFUSE_FENCED_IN_ISR: RuleText(
         Area.CONTROLLER,
@@ -172,12 +172,6 @@ RULE_TEXTS: Mapping[Rule, RuleText] = {
         "A leader compares the offset and the epoch that a follower fetches at with its own log.",
         "A follower keeps records that nobody committed and goes on behind them: replicas differ for ever.",
         "KIP-595, KIP-320 (D4)",
-    ),
-    Rule.FORGET_FOLLOWERS: RuleText(
-        Area.REPLICATION,
-        "A leader counts only what a follower has acknowledged in this leader epoch.",
-        "What a follower had in an earlier term, and has cut off since, counts as a copy of other records.",
-        "KIP-320; Kafka's resetReplicaState; the reassignment race of Vanlightly's specification (D3)",
     ),
     Rule.COUNT_MAXIMAL_ISR: RuleText(
         Area.REPLICATION,
@@ -249,7 +243,7 @@ RULE_TEXTS: Mapping[Rule, RuleText] = {
         Area.STORAGE,
         "A leader notes where its epoch begins when it is elected, even if it never writes.",
         "Asked where an epoch ends that it does not know, it cannot say, and the follower drops all that it has.",
-        "KIP-279 (D2)",
+        "KIP-279 (D2, D7)",
     ),
     Rule.SYNC_BEFORE_MARKER: RuleText(
         Area.STORAGE,
@@ -274,12 +268,6 @@ RULE_TEXTS: Mapping[Rule, RuleText] = {
         "An offset commit is answered when its record is committed.",
         "The coordinator dies: the group goes on from an offset before the one that was committed.",
         "Kafka's offsets topic: commits are acks=all (C2)",
-    ),
-    Rule.SERVE_COMMITTED_OFFSETS: RuleText(
-        Area.COORDINATOR,
-        "A group is told the offsets that are committed in the log, not those that are on their way.",
-        "An offset that was told goes back when the coordinator dies.",
-        "KIP-447, require_stable; Kafka's pending offset commits (T11)",
     ),
     Rule.LOAD_BEFORE_ANSWERING: RuleText(
         Area.COORDINATOR,

@@ -50,7 +50,6 @@ class Rule(enum.Enum):
     # Replication.
     TRUNCATE_BY_EPOCH = "truncate-by-epoch"
     CHECK_DIVERGENCE = "check-divergence-on-fetch"
-    FORGET_FOLLOWERS = "forget-followers-on-a-new-epoch"
     COUNT_MAXIMAL_ISR = "count-the-maximal-isr"
     ONE_PROPOSAL = "one-isr-proposal-at-a-time"
     EXPAND_PAST_EPOCH_START = "expand-only-past-the-epoch-start"
@@ -71,7 +70,6 @@ class Rule(enum.Enum):
 
     # Coordinators.
     ANSWER_COMMIT_WHEN_REPLICATED = "answer-offset-commit-when-replicated"
-    SERVE_COMMITTED_OFFSETS = "serve-only-committed-offsets"
     LOAD_BEFORE_ANSWERING = "load-before-answering"
     FENCE_STALE_GENERATIONS = "fence-stale-generations"
     WAIT_FOR_ALL_MEMBERS = "wait-for-all-members"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 
 from raftkafka.base.errors import ApiError
-from raftkafka.base.rules import Rule
 from raftkafka.coordinator.records import CoordinatorRecord
 from raftkafka.coordinator.runtime import Committed, ShardHandle
 from raftkafka.coordinator.timers import Instant
@@ -28,7 +27,7 @@ class GroupTable:
     """The groups of one partition while this node coordinates them."""
 
     def __init__(self, *, handle: ShardHandle, settings: GroupSettings, rng: random.Random) -> None:
-        self.state = GroupState(shows_uncommitted=not settings.applies(Rule.SERVE_COMMITTED_OFFSETS))
+        self.state = GroupState()
         self.machines: dict[str, ClassicGroup] = {}
         self.settings = settings
         self.rng = rng

@@ -25,8 +25,7 @@ GroupOffsets = dict[TopicPartition, CommittedOffset]
 class GroupState:
     """Groups by id, in the order of their first record, and their offsets."""
 
-    def __init__(self, *, shows_uncommitted: bool = False) -> None:
-        self._shows_uncommitted = shows_uncommitted
+    def __init__(self) -> None:
         self.groups: dict[str, GroupMetadata | None] = {}
         self._offsets: dict[str, GroupOffsets] = {}
         self._uncommitted: deque[tuple[int, OffsetChange]] = deque()
@@ -101,7 +100,7 @@ class GroupState:
     def committed_offset(self, group_id: str, partition: TopicPartition) -> CommittedOffset | None:
         """The committed offset."""
         key = (group_id, partition)
-        if key in self._committed_before and not self._shows_uncommitted:
+        if key in self._committed_before:
             return self._committed_before[key]
         return self.offset(group_id, partition)
 

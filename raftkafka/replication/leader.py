@@ -118,8 +118,6 @@ class Leader:
         self._expands_early = not replicas.applies(Rule.EXPAND_PAST_EPOCH_START)
         self._freezes = replicas.applies(Rule.FREEZE_UNDER_MIN_ISR)
         self._proposes_often = not replicas.applies(Rule.ONE_PROPOSAL)
-        if not replicas.applies(Rule.FORGET_FOLLOWERS):
-            self.followers = replicas.remembered.setdefault(partition.key, {})
         self.update(registration, now_ms)
 
     def update(self, registration: PartitionRegistration, now_ms: int) -> None:
@@ -133,8 +131,6 @@ class Leader:
                 if progress is None:
                     progress = FollowerProgress(node_id, in_sync=node_id in registration.isr, now_ms=now_ms)
                 self.followers[node_id] = progress
-        if self._replicas.remembered:
-            self._replicas.remembered[self.partition.key] = self.followers
         self.commit_isr(registration.isr)
         self.update_min_isr()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NO_TOPIC_ID, NodeId, PartitionKey, TopicId
@@ -11,9 +10,6 @@ from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.metadata.image import BrokerRegistration, MetadataImage
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.values import ReplicaOutput
-
-if TYPE_CHECKING:
-    from raftkafka.replication.leader import FollowerProgress
 
 
 class Replicas:
@@ -31,7 +27,6 @@ class Replicas:
         "node_id",
         "outputs",
         "rack_aware",
-        "remembered",
         "serves_uncommitted",
         "touched",
         "watched",
@@ -44,8 +39,6 @@ class Replicas:
         self.serves_uncommitted = not self.applies(Rule.SERVE_BELOW_HIGH_WATERMARK)
         self._requires_active = self.applies(Rule.REFUSE_FENCED_IN_ISR)
         self._requires_broker_epoch = self.applies(Rule.REQUIRE_BROKER_EPOCH)
-        self.remembered: dict[PartitionKey, dict[NodeId, FollowerProgress]] = {}
-        """What was known of the followers in an earlier term: kept only where the rule is broken that it must be forgotten."""
         self.rack_aware = rack_aware
         self.broker_epoch = -1
         self.image = MetadataImage(cluster_id="")

@@ -42,6 +42,23 @@ FIRST_TO_A_DEPOSED_LEADER = """
 16744 ms +5168 isolate-leader all 806
 """
 
+EMPTY_PARTITION = """
+136 ms +182 isolate-controller all
+159 ms +10 kill n3
+171 ms +1021 kill n3
+228 ms +300 kill n1
+279 ms +1500 isolate-controller all
+295 ms +1088 isolate-controller all
+318 ms +725 kill n3
+367 ms +674 kill n1
+620 ms +1203 isolate-controller all
+730 ms +300 isolate-controller all
+741 ms +1500 kill n2
+806 ms +300 kill n2
+942 ms +10 isolate-controller all
+1249 ms +10 kill n1
+"""
+
 RUNS = {
     "retention of recovered segments, and of topics whose configuration is not known yet": (
         load_profile("restarts"),
@@ -62,6 +79,11 @@ RUNS = {
         load_profile("groups"),
         968,
         FIRST_TO_A_DEPOSED_LEADER,
+    ),
+    "a killed replica of an empty partition, which has all of it and never shows more": (
+        load_profile("deposed"),
+        104,
+        EMPTY_PARTITION,
     ),
 }
 

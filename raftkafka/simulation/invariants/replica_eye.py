@@ -113,6 +113,8 @@ class ReplicaEye:
             replicas.no_global_loss(view.name, memory)
         if self._process.owes:
             self._note_caught_up(view, memory)
+        if view.leads and (before is None or not before.leads):
+            self._note_complete_followers(memory)
 
     def _leads(self, replica: _Replica, view: ReplicaView, *, log_or_commit_changed: bool) -> None:
         """The replica leads: what holds of a leader goes on to hold while it appends and nothing else happens."""
@@ -207,3 +209,10 @@ class ReplicaEye:
         """A replica that was restarted uncleanly has caught up again."""
         if memory.key in self._process.owes and memory.has_caught_up(view):
             del self._process.owes[memory.key]
+
+    def _note_complete_followers(self, memory: PartitionMemory) -> None:
+        """A replica that begins to lead finds others that have all it has: of an empty log they show nothing more when they fetch."""
+        for node_id, process in self._memory.processes.items():
+            other = memory.views.get(node_id)
+            if memory.key in process.owes and other is not None and memory.has_caught_up(other):
+                del process.owes[memory.key]

@@ -31,7 +31,8 @@ class NetworkSettings:
     min_delay_us: int = 40
     mean_extra_delay_us: int = 80
     tail_share: float = 0.0
-    """How many messages take much longer than the others: Pareto-distributed from `tail_us` on, up to `LONGEST_TAIL` times as long."""
+    """How many messages take much longer than the others: Pareto-distributed from `tail_us` on, up to `LONGEST_TAIL` times as long
+    and never longer than `LONGEST_DELAY_US`."""
     tail_us: int = 20_000
     connect_timeout_ms: int = 2_000
     reset_after_cut_share: float = 0.5
@@ -39,6 +40,8 @@ class NetworkSettings:
 
 
 LONGEST_TAIL = 50
+LONGEST_DELAY_US = 5_000_000
+"""A packet is late by no more: what TCP sends again arrives sooner, or its connection is given up."""
 FAULT_TAIL_SHARE = 0.02
 TAIL_SHAPE = 1.1
 """Of the Pareto distribution: near 1, so that a few are very long."""
@@ -267,7 +270,7 @@ class Network:
         delay_us = settings.min_delay_us + int(-log(1.0 - self._rng.random()) * settings.mean_extra_delay_us)  # exponentially distributed
         share, tail_us = self._tail
         if share and self._rng.random() < share:
-            delay_us += int(min(self._rng.paretovariate(TAIL_SHAPE), LONGEST_TAIL) * tail_us)
+            delay_us += min(int(min(self._rng.paretovariate(TAIL_SHAPE), LONGEST_TAIL) * tail_us), LONGEST_DELAY_US)
         return delay_us + self._extra_delay_us.get((source, target), 0) if self._extra_delay_us else delay_us
 
 

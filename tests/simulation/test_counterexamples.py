@@ -16,6 +16,7 @@ BY_HAND = frozenset({Rule.VOTE_ONCE_PER_EPOCH})
 STORED = stored()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", STORED, ids=lambda example: example.rule.value)
 def test_a_counterexample_breaks_what_it_says_and_nothing_with_the_rule(example: Counterexample) -> None:
     failure = failure_without(example.rule, example.case, example.seed)

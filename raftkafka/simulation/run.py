@@ -162,7 +162,7 @@ class Run:
         else:
             nemesis.end_all()
         clients.stop_writing()
-        self._wait(clients.writing_finished, "a producer did not finish after all had healed")
+        self._wait(clients.writing_finished, "a producer or the administrator did not finish after all had healed")
 
     def _demand_progress(self, nemesis: Nemesis) -> None:
         """A core of the cluster is healed and must get on, and then all of it."""

@@ -70,6 +70,7 @@ class Admin:
 
     def __init__(self, *, client: SimClient, recording: Recording, interval_ms: int, replication_factor: int) -> None:
         self.running = True
+        self.finished = False
         self._client = client
         self._recording = recording
         self._interval_ms = interval_ms
@@ -84,6 +85,8 @@ class Admin:
         rng = self._client.rng
         while self.running:
             await self._client.heap.sleep(1 + rng.randrange(2 * self._interval_ms))
+            if not self.running:
+                break
             topic = rng.choice(SCRATCH_TOPICS)
             await rng.choice(
                 (
@@ -96,6 +99,7 @@ class Admin:
                     self.delete_group,
                 )
             )(topic)
+        self.finished = True
 
     # Operations
 

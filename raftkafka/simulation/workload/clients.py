@@ -105,7 +105,7 @@ class Clients:
         return found
 
     def writing_finished(self) -> bool:
-        return all(producer.finished for producer in self.producers)
+        return all(producer.finished for producer in self.producers) and (self.admin is None or self.admin.finished)
 
     def group_is_stable(self) -> bool:
         """Whether each partition is read by exactly one member, as the members see it."""

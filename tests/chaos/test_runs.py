@@ -123,7 +123,6 @@ def test_apache_kafka_is_judged_in_the_same_way(tmp_path: Path) -> None:
     [
         ("acks-all-waits-for-the-high-watermark", "isolate-leader", 25, {"lost-write"}),
         ("serve-consumers-below-high-watermark", "isolate-leader", 25, {"inconsistent-offsets", "nonmonotonic-poll", "duplicate"}),
-        ("answer-offset-commit-when-replicated", "isolate-leader", 30, {"group-offset-lost"}),
         ("deduplicate-by-producer-sequence", "one-way", 30, {"duplicate"}),
     ],
 )

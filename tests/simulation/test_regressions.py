@@ -59,7 +59,70 @@ EMPTY_PARTITION = """
 1249 ms +10 kill n1
 """
 
+VOTER_CUT_AFTER_A_KILL = """
+718 ms +2876 kill n1
+822 ms +10 pause n2
+971 ms +10 isolate-controller all
+1058 ms +300 drop-connections n1 n2
+1398 ms +1500 kill n2
+1747 ms +756 isolate-controller all
+1833 ms +10 kill n2
+2062 ms +1500 isolate-controller all
+2188 ms +10 drop-connections n1 n3
+2328 ms +300 pause n1
+2933 ms +300 slow-disk n2 20 ms
+3320 ms +10 pause n2
+3361 ms +300 drop-connections n3 n1
+3715 ms +10 kill n1
+3994 ms +10 pause n1
+4019 ms +2715 kill n1
+4154 ms +578 isolate-controller all
+4314 ms +1500 kill n1
+4726 ms +300 kill n1
+4785 ms +396 slow-disk n1 200 ms
+5828 ms +10 drop-connections n2 n1
+6109 ms +1500 kill n2
+7451 ms +300 pause n2
+8534 ms +1500 drop-connections n1 n2
+8906 ms +1500 slow-disk n3 1000 ms
+8978 ms +300 drop-connections n3 n2
+9156 ms +300 kill n3
+9255 ms +1500 kill n2
+9619 ms +1500 pause n3
+9815 ms +934 isolate-controller all
+10364 ms +10 isolate-controller all
+10442 ms +1500 slow-disk n1 1000 ms
+10475 ms +10 pause n3
+10688 ms +10 kill n1
+11363 ms +5154 isolate-controller all
+11530 ms +10 drop-connections n1 n2
+11612 ms +1500 pause n3
+11629 ms +300 pause n1
+11900 ms +5324 slow-disk n1 1000 ms
+12018 ms +1500 slow-disk n2 200 ms
+12315 ms +1500 slow-disk n2 1000 ms
+12487 ms +4588 kill n2
+12831 ms +5594 slow-disk n2 1000 ms
+13213 ms +1500 drop-connections n3 n1
+13595 ms +10 kill n1
+14081 ms +1500 kill n3
+14121 ms +4553 kill n3
+14494 ms +10 isolate-controller all
+14679 ms +10 pause n3
+15115 ms +1500 pause n1
+15449 ms +10 kill n1
+16251 ms +300 pause n3
+16311 ms +300 drop-connections n2 n3
+16867 ms +1500 drop-connections n2 n1
+17138 ms +300 pause n1
+17334 ms +300 slow-disk n2 200 ms
+17842 ms +1500 pause n1
+18852 ms +4103 isolate-controller all
+"""
+"""A killed voter whose last entry was cut seemed to have nothing stable (Q7)."""
+
 RUNS = {
+    "a killed voter keeps what was stable below a cut": (load_profile("metadata"), 436763712, VOTER_CUT_AFTER_A_KILL),
     "retention of recovered segments, and of topics whose configuration is not known yet": (
         load_profile("restarts"),
         148,

@@ -173,6 +173,8 @@ class RaftMemory:
     views: dict[NodeId, RaftView] = attrs.field(factory=dict)
     durable: dict[NodeId, tuple[int, int]] = attrs.field(factory=dict)
     """Up to where each node's log was ever known to be stable, and the epoch of the last entry before that."""
+    durable_epochs: dict[NodeId, dict[int, int]] = attrs.field(factory=dict)
+    """The epoch of each of those entries."""
     stable_votes: dict[NodeId, tuple[int, NodeId | None]] = attrs.field(factory=dict)
     transfers: dict[int, NodeId] = attrs.field(factory=dict)
     """Who was told to lead next, by the epoch of the leader that told it."""

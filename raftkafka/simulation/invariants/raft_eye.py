@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from raftkafka.base.ids import NodeId
 from raftkafka.broker.parts import Parts
 from raftkafka.raft.driver import RaftDriver
@@ -111,6 +113,7 @@ class RaftEye:
         if self._is_wiped:
             memory.wiped[node_id] = None
             memory.durable.pop(node_id, None)
+            memory.durable_epochs.pop(node_id, None)
             memory.stable_votes.pop(node_id, None)
             return
         durable = memory.durable.get(node_id)
@@ -127,7 +130,10 @@ class RaftEye:
         end_offset, epoch = memory.durable.get(view.node_id, (0, 0))
         still_there = end_offset <= log.end_offset and (end_offset <= log.start_offset or log.epoch_at(end_offset - 1) == epoch)
         if not still_there or stable_end > end_offset:
-            end_offset = stable_end
+            epochs = memory.durable_epochs.setdefault(view.node_id, {})
+            kept = end_offset if still_there else _kept_end(epochs, log, min(end_offset, log.end_offset))
+            end_offset = max(stable_end, kept)
+            epochs.update((offset, log.epoch_at(offset)) for offset in range(max(kept, log.start_offset), end_offset))
             epoch = log.epoch_at(end_offset - 1) if end_offset > log.start_offset else log.start_epoch
             memory.durable[view.node_id] = (end_offset, epoch)
             if not still_there:
@@ -172,3 +178,10 @@ class RaftEye:
         for voter, granted in role.votes.items():
             if granted and voter != view.node_id:
                 raft.one_stable_vote(view, NodeId(voter), self._memory)
+
+
+def _kept_end(epochs: Mapping[int, int], log: RaftLog, end_offset: int) -> int:
+    """Up to where a log that was cut below `end_offset` still has what was stable: an entry with the same epoch proves those before it."""
+    while end_offset > log.start_offset and epochs.get(end_offset - 1) != log.epoch_at(end_offset - 1):
+        end_offset -= 1
+    return end_offset

@@ -13,7 +13,7 @@ import attrs
 
 from jepsen_like.checker import check
 from jepsen_like.history import History
-from raftkafka.base.rules import Rule
+from raftkafka.base.rules import BROKEN_RULES_KEY, Rule
 from raftkafka.simulation.checks import violations_of
 from raftkafka.simulation.cluster import SimCluster
 from raftkafka.simulation.events import US_PER_MS
@@ -29,7 +29,6 @@ from raftkafka.simulation.workload.clients import Clients
 from raftkafka.simulation.world import MakeNode, Violation, World, WorldSettings
 
 START_TIMEOUT_MS = 60_000
-BROKEN_RULES_PROPERTY = "raftkafka.broken.rules"
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +89,7 @@ class Run:
         self.profile = profile = profile.drawn(seed)
         overrides = dict(profile.properties)
         if broken_rules:
-            overrides[BROKEN_RULES_PROPERTY] = ",".join(rule.value for rule in broken_rules)
+            overrides[BROKEN_RULES_KEY] = ",".join(rule.value for rule in broken_rules)
         cluster = SimCluster(seed=seed, node_count=profile.node_count, overrides=overrides)
         settings = WorldSettings(node_count=profile.node_count, network=profile.network)
         self.world = World(seed, make_node=make_node or cluster.make_node, settings=settings, sink=sink, detailed=detailed)

@@ -140,7 +140,8 @@ def produce_one(cluster: RealCluster, topic: str, value: bytes, *, partition: in
 
 def read_values(cluster: RealCluster, topic: str, *, count: int, patience_s: float = 10.0) -> list[bytes]:
     """The first values of a topic's first partition, as far as they come in time."""
-    client = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "nobody"})
+    # It must not commit: where the group's coordinator is dead, closing would wait for that longer than other groups' sessions last.
+    client = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "nobody", "enable.auto.commit": False})
     try:
         client.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
         return [message.value() for message in client.consume(count, patience_s) if message.error() is None]

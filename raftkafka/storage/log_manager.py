@@ -15,7 +15,6 @@ Sources: reference/disk-format.md; KIP-966 (the broker epoch in the marker); ref
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -23,32 +22,24 @@ import attrs
 
 from raftkafka.base.disk import Disk, FileWrite, Persist
 from raftkafka.base.errors import ApiError, CorruptRecord, DiskError
-from raftkafka.base.ids import PartitionKey, TopicPartition, id_to_text, random_id
+from raftkafka.base.ids import PartitionKey, TopicPartition
 from raftkafka.base.observed import Observed, observed
 from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.storage.checkpoints import (
     CLEAN_SHUTDOWN_FILE,
-    HIGH_WATERMARK_FILE,
-    LOG_START_OFFSET_FILE,
     PARTITION_METADATA_FILE,
-    RECOVERY_POINT_FILE,
-    decode_clean_shutdown,
-    decode_offsets,
     decode_partition_metadata,
     encode_clean_shutdown,
-    encode_offsets,
     encode_partition_metadata,
 )
 from raftkafka.storage.config import LONG_MAX, LogConfig
+from raftkafka.storage.log_directory import LogDirectory
+from raftkafka.storage.log_removal import DELETE_SUFFIX, LogRemoval
 from raftkafka.storage.partition_log import PartitionLog
 from raftkafka.storage.recovery import open_log
 
-DELETIONS_PER_TICK = 20
 FAR_FUTURE_MS = LONG_MAX
-DELETE_SUFFIX = "-delete"
-STRAY_SUFFIX = "-stray"
 STOPPING = "the broker is stopping"
-MAX_NAME_LENGTH = 255
 CLEAN_EPOCH_UNKNOWN = -1
 
 
@@ -62,22 +53,6 @@ class LogManagerSettings:
     """How often recovery points and log start offsets are written, beside each call of `checkpoint`."""
     disabled_rules: Rules = NO_RULES
     """Rules broken on purpose; see `base.rules`."""
-
-
-@attrs.define
-class _Directory:
-    """One log directory and what its checkpoint files say."""
-
-    path: str
-    clean: bool = False
-    recovery_points: dict[TopicPartition, int] = attrs.field(factory=dict)
-    high_watermarks: dict[TopicPartition, int] = attrs.field(factory=dict)
-    log_start_offsets: dict[TopicPartition, int] = attrs.field(factory=dict)
-    written: dict[str, bytes] = attrs.field(factory=dict)
-    log_count: int = 0
-
-    def file(self, name: str) -> str:
-        return f"{self.path}/{name}" if self.path else name
 
 
 class LogManager:
@@ -97,11 +72,12 @@ class LogManager:
         self._disk = disk
         self._settings = settings or LogManagerSettings()
         self._rng = rng or random.Random(0)
-        self._directories = [_Directory(path) for path in log_dirs]
+        self._directories = [LogDirectory(path) for path in log_dirs]
         self._logs: dict[PartitionKey, PartitionLog] = {}
-        self._places: dict[PartitionKey, _Directory] = {}
+        self._places: dict[PartitionKey, LogDirectory] = {}
         self._high_watermarks: dict[PartitionKey, int] = {}
         self._outputs: list[Persist | Observed] = []
+        self._removal = LogRemoval(disk, self._rng, self._observe)
         self._flush_asked = False
         self._next_token = 1
         self._in_flight: dict[int, list[tuple[PartitionLog, int]]] = {}
@@ -110,7 +86,6 @@ class LogManager:
         self._closing_token = 0
         self._marker_epoch: int | None = None
         """The broker epoch for the marker of a clean stop; None when something denies it."""
-        self._deletions: list[tuple[int, str]] = []  # a heap
         self._checkpoint_due_ms = FAR_FUTURE_MS
         self._retention_due_ms = FAR_FUTURE_MS
 
@@ -122,14 +97,13 @@ class LogManager:
     def load(self, wall_ms: int) -> None:
         """Opens all logs, recovering those that need it. Serve only when `ready`."""
         del wall_ms
-        markers = [self._load_marker(directory) for directory in self._directories]
-        epochs = {epoch for epoch in markers if epoch is not None}
-        if all(directory.clean for directory in self._directories) and len(epochs) == 1:
-            self.previous_broker_epoch = epochs.pop()
         for directory in self._directories:
-            directory.recovery_points = self._load_offsets(directory, RECOVERY_POINT_FILE)
-            directory.high_watermarks = self._load_offsets(directory, HIGH_WATERMARK_FILE)
-            directory.log_start_offsets = self._load_offsets(directory, LOG_START_OFFSET_FILE)
+            directory.load_marker(self._disk)
+        epochs = list(dict.fromkeys(directory.clean_broker_epoch for directory in self._directories))
+        if len(epochs) == 1 and epochs[0] is not None:
+            self.previous_broker_epoch = epochs[0]
+        for directory in self._directories:
+            directory.load_checkpoints(self._disk, self._observe)
             for name in self._disk.list_dir(directory.path):
                 self._load_entry(directory, name)
         withdrawn = [directory.file(CLEAN_SHUTDOWN_FILE) for directory in self._directories if directory.clean]
@@ -159,12 +133,12 @@ class LogManager:
         directory = min(self._directories, key=lambda candidate: candidate.log_count)
         name = f"{topic}-{key.partition}"
         self._delete_predecessor(topic, key, now_ms)
-        self._set_aside(name)
+        for each in self._directories:
+            self._removal.set_aside(each, name)
         path = directory.file(name)
         self._disk.make_dir(path)
         self._disk.replace_file(f"{path}/{PARTITION_METADATA_FILE}", encode_partition_metadata(key.topic_id))
-        for offsets in (directory.recovery_points, directory.high_watermarks, directory.log_start_offsets):
-            offsets.pop(TopicPartition(topic, key.partition), None)
+        directory.forget(TopicPartition(topic, key.partition))
         log = PartitionLog(
             disk=self._disk,
             directory=path,
@@ -189,14 +163,9 @@ class LogManager:
         self._flush_wanted.pop(key, None)
         for segment in log.segments:
             segment.close()
-        new_path = directory.file(self._unique_name(f"{log.topic}-{log.partition}", DELETE_SUFFIX))
-        try:
-            self._disk.rename(log.directory, new_path)
-        except DiskError as error:
-            self._outputs.append(observed("log-not-deleted", directory=log.directory, reason=str(error)))
-            return
-        heapq.heappush(self._deletions, (now_ms + log.config.file_delete_delay_ms, new_path))
-        self._checkpoint_due_ms = now_ms  # so that a new topic of the same name does not find these offsets
+        due_ms = now_ms + log.config.file_delete_delay_ms
+        if self._removal.schedule(directory, log.directory, f"{log.topic}-{log.partition}", due_ms=due_ms):
+            self._checkpoint_due_ms = now_ms  # so that a new topic of the same name does not find these offsets
 
     def checkpointed_high_watermark(self, key: PartitionKey) -> int:
         """The high watermark as last told or as found on disk; 0 when there is none."""
@@ -221,15 +190,13 @@ class LogManager:
         if now_ms >= self._checkpoint_due_ms:
             self._checkpoint_due_ms = now_ms + self._settings.checkpoint_interval_ms
             self._write_checkpoints()
-        self._delete_files(now_ms)
+        self._removal.tick(now_ms)
         if self._flush_wanted and not self._in_flight:
             self._flush(now_ms)
 
     def next_deadline_ms(self) -> int:
         """When `tick` has something to do."""
-        deadline = min(self._retention_due_ms, self._checkpoint_due_ms)
-        if self._deletions:
-            deadline = min(deadline, self._deletions[0][0])
+        deadline = min(self._retention_due_ms, self._checkpoint_due_ms, self._removal.next_deadline_ms())
         if self._flush_wanted and not self._in_flight:
             deadline = min(deadline, *(log.flush_deadline_ms() for log in self._flush_wanted.values()))
         return deadline
@@ -296,33 +263,7 @@ class LogManager:
 
     # Loading.
 
-    def _load_marker(self, directory: _Directory) -> int | None:
-        path = directory.file(CLEAN_SHUTDOWN_FILE)
-        if not self._disk.exists(path):
-            return None
-        data = self._disk.read_file(path)
-        try:
-            epoch = decode_clean_shutdown(data)
-        except CorruptRecord:
-            return None
-        directory.clean = True
-        return epoch
-
-    def _load_offsets(self, directory: _Directory, name: str) -> dict[TopicPartition, int]:
-        """A checkpoint; one that is damaged counts as empty, which is always safe, only slower."""
-        path = directory.file(name)
-        if not self._disk.exists(path):
-            return {}
-        data = self._disk.read_file(path)
-        try:
-            offsets = decode_offsets(data)
-        except CorruptRecord as error:
-            self._outputs.append(observed("checkpoint-damaged", path=path, reason=str(error)))
-            return {}
-        directory.written[name] = data
-        return offsets
-
-    def _load_entry(self, directory: _Directory, name: str) -> None:
+    def _load_entry(self, directory: LogDirectory, name: str) -> None:
         path = directory.file(name)
         if name.endswith(DELETE_SUFFIX):
             self._disk.delete(path)
@@ -346,12 +287,12 @@ class LogManager:
             log_start_offset=directory.log_start_offsets.get(place, 0),
             recovery_point=directory.recovery_points.get(place, 0),
             clean=directory.clean,
-            observe=self._outputs.append,
+            observe=self._observe,
             disabled_rules=self._settings.disabled_rules,
         )
         self._add(directory, log)
 
-    def _add(self, directory: _Directory, log: PartitionLog) -> None:
+    def _add(self, directory: LogDirectory, log: PartitionLog) -> None:
         self._logs[log.key] = log
         self._places[log.key] = directory
         directory.log_count += 1
@@ -364,18 +305,8 @@ class LogManager:
                 self._outputs.append(observed("log-replaced", topic=topic, partition=key.partition))
                 self.delete(other, now_ms)
 
-    def _set_aside(self, name: str) -> None:
-        """Whatever is in the place of a new log belongs to no topic that is known: its name was lost, or it could not be deleted."""
-        for directory in self._directories:
-            path = directory.file(name)
-            if self._disk.exists(path):
-                new_path = directory.file(self._unique_name(name, STRAY_SUFFIX))
-                self._disk.rename(path, new_path)
-                self._outputs.append(observed("directory-set-aside", directory=path, new_name=new_path))
-
-    def _unique_name(self, name: str, suffix: str) -> str:
-        suffix = f".{id_to_text(random_id(self._rng))}{suffix}"
-        return name[: MAX_NAME_LENGTH - len(suffix)] + suffix
+    def _observe(self, event: Observed) -> None:
+        self._outputs.append(event)
 
     def _report_offline(self, log: PartitionLog, reason: str) -> None:
         self._outputs.append(observed("log-offline", topic=log.topic, partition=log.partition, reason=reason))
@@ -429,17 +360,6 @@ class LogManager:
                     )
                 )
 
-    def _delete_files(self, now_ms: int) -> None:
-        """A few directories at a time: a topic of a thousand partitions must not hold the node up until others take it for dead."""
-        for _ in range(DELETIONS_PER_TICK):
-            if not self._deletions or now_ms < self._deletions[0][0]:
-                return
-            _, path = heapq.heappop(self._deletions)
-            try:
-                self._disk.delete(path)
-            except DiskError as error:  # the next start tries again
-                self._outputs.append(observed("files-not-deleted", directory=path, reason=str(error)))
-
     def _write_checkpoints(self) -> None:
         """A checkpoint that cannot be written is written the next time: an older one is right too, it only makes a recovery longer."""
         for log in self._logs.values():
@@ -453,33 +373,13 @@ class LogManager:
                 try:
                     self._disk.replace_file(write.path, write.data)
                 except DiskError as error:
-                    del directory.written[write.path.rpartition("/")[2]]
+                    directory.not_written(write)
                     self._outputs.append(observed("checkpoint-not-written", path=write.path, reason=str(error)))
 
-    def _checkpoint_files(self, directory: _Directory) -> list[FileWrite]:
+    def _checkpoint_files(self, directory: LogDirectory) -> list[FileWrite]:
         """The checkpoint files whose content has changed."""
-        recovery_points: dict[TopicPartition, int] = {}
-        high_watermarks: dict[TopicPartition, int] = {}
-        log_start_offsets: dict[TopicPartition, int] = {}
-        for key, log in self._logs.items():
-            if self._places[key] is not directory:
-                continue
-            place = TopicPartition(log.topic, log.partition)
-            recovery_points[place] = log.recovery_point
-            high_watermarks[place] = self.checkpointed_high_watermark(key)
-            if log.log_start_offset > 0:
-                log_start_offsets[place] = log.log_start_offset
-        files: list[FileWrite] = []
-        for name, offsets in (
-            (RECOVERY_POINT_FILE, recovery_points),
-            (HIGH_WATERMARK_FILE, high_watermarks),
-            (LOG_START_OFFSET_FILE, log_start_offsets),
-        ):
-            data = encode_offsets(offsets)
-            if directory.written.get(name) != data:
-                directory.written[name] = data
-                files.append(FileWrite(directory.file(name), data))
-        return files
+        logs = (log for key, log in self._logs.items() if self._places[key] is directory)
+        return directory.changed_checkpoints(logs, lambda log: self.checkpointed_high_watermark(log.key))
 
     def _persist(self, flushed: list[tuple[PartitionLog, int]], *, syncs: Sequence[str] = (), writes: Sequence[FileWrite] = ()) -> int:
         token = self._next_token

@@ -12,7 +12,8 @@ from raftkafka.base.observed import Observed
 from raftkafka.simulation.disk import SimDisk
 from raftkafka.storage.checkpoints import decode_offsets, encode_offsets
 from raftkafka.storage.config import LogConfig
-from raftkafka.storage.log_manager import DELETIONS_PER_TICK, LogManager, LogManagerSettings
+from raftkafka.storage.log_manager import LogManager, LogManagerSettings
+from raftkafka.storage.log_removal import DELETIONS_PER_TICK
 from raftkafka.storage.meta_properties import MetaProperties, decode_meta_properties, read_meta_properties, write_meta_properties
 from tests.storage.log_world import KEY, SMALL, LogWorld, produced, replicated
 

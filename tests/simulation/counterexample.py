@@ -48,7 +48,7 @@ HAPPENED = "# What happened:"
 TELLING = (What.FAULT, What.MACHINE, What.ELECTION, What.LEADER, What.ISR, What.LOG, What.BROKER, What.GROUP, What.VIOLATION)
 
 PROFILES: dict[str, tuple[Rule, ...]] = {
-    "elections": (Rule.VOTE_ONCE_PER_EPOCH,),
+    "duels": (Rule.VOTE_ONCE_PER_EPOCH,),
     "quorum": (
         Rule.PERSIST_VOTE,
         Rule.FSYNC_RAFT_LOG,

@@ -82,7 +82,7 @@ class EventHeap:
 
     def spawn(self, task: Coroutine[Promise[Any], None, None]) -> None:
         """Runs a coroutine that awaits promises only. It begins in an event of its own."""
-        self.surely_after(0, partial(_advance, task))
+        self.surely_after(0, _Begin(task))
 
 
 class Promise(Generic[T]):
@@ -130,6 +130,24 @@ class Promise(Generic[T]):
         self._settled = True
         if self._then is not None:
             self._then()
+
+
+class _Begin:
+    """The event in which a task begins. A run that ends before it closes the task, which Python would otherwise warn about."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, task: Coroutine[Promise[Any], None, None]) -> None:
+        self._task: Coroutine[Promise[Any], None, None] | None = task
+
+    def __call__(self) -> None:
+        task, self._task = self._task, None
+        assert task is not None, "an event happens once"
+        _advance(task)
+
+    def __del__(self) -> None:
+        if self._task is not None:
+            self._task.close()
 
 
 def _advance(task: Coroutine[Promise[Any], None, None]) -> None:

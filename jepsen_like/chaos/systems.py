@@ -25,6 +25,7 @@ from cluster.health import NodeView, all_views, best_view
 from cluster.layout import NodeLayout
 from cluster.ports import unused_ports
 from jepsen_like.chaos.proxy import Pair, Proxies
+from raftkafka.base.rules import BROKEN_RULES_KEY
 
 STOP_TIMEOUT_S = 60.0
 _KAFKA_HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.net.preferIPv4Stack=true")
@@ -168,7 +169,7 @@ class OwnFaults:
 
 def raftkafka(directory: Path, node_count: int, *, broken_rules: str = "") -> Cluster:
     """A cluster of ours; `broken_rules` are names of rules that its nodes do without, separated by commas."""
-    settings = _settings(node_count) | ({"raftkafka.broken.rules": broken_rules} if broken_rules else {})
+    settings = _settings(node_count) | ({BROKEN_RULES_KEY: broken_rules} if broken_rules else {})
     system = systems.raftkafka(directory, node_count, lambda *_: settings)
     from importlib import metadata
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -19,7 +18,7 @@ def test_no_fixed_seed_of_any_profile_breaks_an_invariant() -> None:
     check("--seed", "1", "--count", "150")
 
 
-@pytest.mark.skipif("SOAK" not in os.environ, reason="`make soak` and `make sim-many` look for what no seed has shown yet")
+@pytest.mark.slow
 def test_no_fresh_seed_of_any_profile_breaks_an_invariant() -> None:
     check("--fresh", "--count", "60")
 

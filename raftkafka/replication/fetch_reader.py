@@ -50,9 +50,13 @@ def acknowledge(replicas: Replicas, fetched: FetchedPartition, now_ms: int) -> L
 
 
 def has_all(fetched: FetchedPartition) -> bool:
-    """Whether a follower whose fetch was acknowledged is at the end of the log, so that reading it would find no records."""
-    partition = fetched.partition
-    return partition is not None and fetched.request.fetch_offset == partition.log.log_end_offset
+    """Whether a follower whose fetch was acknowledged has the log from its start to its end, so that reading it would find nothing new."""
+    partition, wanted = fetched.partition, fetched.request
+    return (
+        partition is not None
+        and wanted.fetch_offset == partition.log.log_end_offset
+        and wanted.log_start_offset >= partition.log.log_start_offset
+    )
 
 
 def read(replicas: Replicas, fetched: FetchedPartition, *, max_bytes: int, at_least_one_batch: bool) -> FetchPartitionResult:

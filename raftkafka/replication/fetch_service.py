@@ -1,8 +1,9 @@
 """Serving fetches of consumers and followers, and keeping those that wait for data.
 
 Invariants
-- A fetch is answered when it has `min_bytes`, an error, a diverging epoch or a preferred replica to tell, or when its time is up. News of
-  a high watermark alone answers a follower after a short linger, so that it usually travels with data (KIP-1166).
+- A fetch is answered when it has `min_bytes`, an error, a diverging epoch, a preferred replica or (to a follower) a later log start to
+  tell, or when its time is up. News of a high watermark alone answers a follower after a short linger, so that it usually travels with
+  data (KIP-1166).
 - A follower's progress is taken from the request before anything is read for it, so the answer carries the newest high watermark.
 - The cost of a request in a session is that of its changed partitions and of those with news, never of the idle ones.
 """
@@ -107,6 +108,8 @@ class FetchService:
             collected.append((fetched, result))
             if result.error_code or result.diverging_epoch is not None or result.preferred_read_replica != -1:
                 is_enough = True
+            elif context.replica_id >= 0 and 0 <= fetched.told_log_start_offset < result.log_start_offset:
+                is_enough = True  # somebody may wait for the followers to delete records
         return collected, is_enough or (size > 0 and size >= context.min_bytes) or context.min_bytes <= 0
 
     def _answer(self, context: FetchContext, collected: Collected) -> None:

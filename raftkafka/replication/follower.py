@@ -23,7 +23,7 @@ from raftkafka.replication.replicas import Replicas
 class Verdict(enum.Enum):
     """What to do with the partition next."""
 
-    MOVED = "moved"  # the log end changed: ask at once for what follows
+    MOVED = "moved"  # the log changed: ask at once for what follows, which tells the leader
     IDLE = "idle"  # nothing to do until there is news
     RETRY = "retry"  # ask again after a pause
     WAIT_FOR_METADATA = "wait-for-metadata"  # this broker's view is old: ask no more until it has changed
@@ -42,9 +42,10 @@ def apply_fetched(replicas: Replicas, partition: Partition, result: FetchPartiti
         if len(buffer):
             log.append_as_follower(buffer)
     _take_high_watermark(replicas, partition, result.high_watermark)
-    if result.log_start_offset > log.log_start_offset:
-        log.advance_log_start(min(result.log_start_offset, partition.high_watermark))
-    if log.log_end_offset == end_offset:
+    start_moved = result.log_start_offset > log.log_start_offset and log.advance_log_start(
+        min(result.log_start_offset, partition.high_watermark)
+    )
+    if log.log_end_offset == end_offset and not start_moved:
         return Verdict.IDLE
     replicas.touched[partition] = None
     return Verdict.MOVED

@@ -174,6 +174,14 @@ class Leader:
             if progress.log_end_offset == previous_end_offset and progress.node_id in self.maximal_isr:
                 progress.last_caught_up_ms = now_ms
 
+    def low_watermark(self) -> int:
+        """The lowest log start of the replicas whose broker is alive: what is below it is deleted wherever a leader may come from."""
+        lowest = self.partition.log.log_start_offset
+        for progress in self.followers.values():
+            if progress.log_start_offset < lowest and self._replicas.is_alive(progress.node_id):
+                lowest = progress.log_start_offset
+        return lowest
+
     def advance_high_watermark(self, now_ms: int) -> bool:
         """Advances the high watermark as far as the rules allow; whether it moved."""
         if len(self.isr) < self.min_isr and self._freezes:

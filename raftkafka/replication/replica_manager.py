@@ -7,7 +7,7 @@ How acks=all is fast: the leader appends; `settle` answers the followers' waitin
 in the same step; that fetch acknowledges, the high watermark advances, and the same `settle` answers the producer.
 
 Sources: KIP-101, KIP-279, KIP-320, KIP-595 (truncation and fencing), KIP-497, KIP-841, KIP-903, KIP-966 (ISR), KIP-227 (sessions),
-KIP-392 (fetch from follower), KIP-951 (leader hints), KIP-1166 (high watermark); reference/replication-rules.md.
+KIP-107 (DeleteRecords), KIP-392 (fetch from follower), KIP-951 (leader hints), KIP-1166 (high watermark); reference/replication-rules.md.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from raftkafka.base.rules import Rule
 from raftkafka.metadata.control_messages import AlterPartitionReply
 from raftkafka.metadata.image import MetadataDelta, MetadataImage
 from raftkafka.protocol.fetch_codec import FetchRequestData, FetchResponseData
+from raftkafka.replication.delete_records import DeleteDone, DeleteRecordsService
 from raftkafka.replication.fetch_service import FetchService
 from raftkafka.replication.fetcher import FetcherPool
 from raftkafka.replication.isr_proposals import IsrProposals
@@ -53,6 +54,7 @@ class ReplicaManager:
         self._settings = settings
         self._replicas = Replicas(node_id, rack_aware=settings.rack_aware_selector, disabled_rules=settings.disabled_rules)
         self._produce = ProduceService(self._replicas)
+        self._deletions = DeleteRecordsService(self._replicas)
         self._fetches = FetchService(self._replicas, settings, rng, acknowledged=self._acknowledged)
         self._fetchers = FetcherPool(self._replicas, settings)
         self._proposals = IsrProposals(self._replicas)
@@ -61,6 +63,7 @@ class ReplicaManager:
             logs,
             topic_config,
             produce=self._produce,
+            deletions=self._deletions,
             fetchers=self._fetchers,
             lag_max_ms=settings.replica_lag_time_max_ms,
         )
@@ -79,6 +82,7 @@ class ReplicaManager:
             self.broker_seen(node_id)
         if delta.changed_brokers:
             self._expand_all()
+            self._deletions.brokers_changed()
         self._fetchers.send_all(now_ms)
         if self._next_isr_check_ms == FAR_FUTURE_MS:
             self._next_isr_check_ms = now_ms + self._settings.replica_lag_time_max_ms // 2
@@ -132,6 +136,10 @@ class ReplicaManager:
             leader, bytearray(batch), origin=AppendOrigin.COORDINATOR, needs_min_isr=True, wall_ms=wall_ms, now_ms=now_ms
         )
 
+    def delete_records(self, entries: Sequence[tuple[PartitionKey, int]], *, timeout_ms: int, now_ms: int, done: DeleteDone) -> None:
+        """Deletes what is before an offset, as leader; `done` gets one result an entry, now or when the live replicas have done so too."""
+        self._deletions.delete(entries, timeout_ms=timeout_ms, now_ms=now_ms, done=done)
+
     # Fetches of consumers and followers.
 
     def fetch(self, request: FetchRequestData, *, version: int, now_ms: int, done: FetchDone) -> None:
@@ -142,6 +150,7 @@ class ReplicaManager:
 
     def _acknowledged(self, leader: Leader, follower: NodeId, now_ms: int) -> None:
         """A follower told what it has."""
+        self._deletions.low_watermark_moved(leader)
         if leader.advance_high_watermark(now_ms):
             self._replicas.touched[leader.partition] = None
         if len(leader.isr) <= len(leader.followers):
@@ -262,6 +271,7 @@ class ReplicaManager:
     def tick(self, now_ms: int, wall_ms: int) -> None:
         """Does what is due: time-outs, lingering fetches, ISR shrinking, checkpoints, retries. `settle` follows it."""
         self._produce.tick(now_ms)
+        self._deletions.tick(now_ms)
         self._fetches.tick(now_ms)
         self._fetchers.tick(now_ms)
         for leader in self._proposals.tick(now_ms):
@@ -287,6 +297,7 @@ class ReplicaManager:
         for partition in self._replicas.by_key.values():
             if partition.log.log_start_offset != partition.seen_log_start_offset:
                 partition.seen_log_start_offset = partition.log.log_start_offset
+                self._moved_since_checkpoint = True
                 partition.truncate_high_watermark()
                 partition.state_changed = True
                 self._replicas.touched[partition] = None
@@ -298,6 +309,7 @@ class ReplicaManager:
         """When `tick` has something to do."""
         return min(
             self._produce.deadlines.next_ms(),
+            self._deletions.deadlines.next_ms(),
             self._fetches.deadlines.next_ms(),
             self._fetchers.next_deadline_ms(),
             self._proposals.next_deadline_ms(),

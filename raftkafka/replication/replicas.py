@@ -80,6 +80,11 @@ class Replicas:
         image = self.image.topics.by_name.get(topic)
         return NO_TOPIC_ID if image is None else image.topic_id
 
+    def is_alive(self, node_id: NodeId) -> bool:
+        """Whether the metadata takes a broker for alive."""
+        broker = self.image.brokers.get(node_id)
+        return broker is not None and not broker.fenced
+
     def may_join_isr(self, node_id: NodeId, fetched_broker_epoch: int) -> bool:
         """Whether a broker is unfenced, stays, and fetched as the incarnation that the metadata knows (KIP-841, KIP-903)."""
         broker = self.image.brokers.get(node_id)

@@ -17,6 +17,7 @@ from raftkafka.base.observed import observed
 from raftkafka.base.rules import Rule
 from raftkafka.metadata.configs import ResourceType
 from raftkafka.metadata.image import MetadataDelta, MetadataImage, PartitionRegistration
+from raftkafka.replication.delete_records import DeleteRecordsService
 from raftkafka.replication.fetcher import FetcherPool
 from raftkafka.replication.follower import become_follower
 from raftkafka.replication.leader import Leader
@@ -39,6 +40,7 @@ class Transitions:
         topic_config: TopicConfig,
         *,
         produce: ProduceService,
+        deletions: DeleteRecordsService,
         fetchers: FetcherPool,
         lag_max_ms: int,
     ) -> None:
@@ -46,6 +48,7 @@ class Transitions:
         self._logs = logs
         self._topic_config = topic_config
         self._produce = produce
+        self._deletions = deletions
         self._fetchers = fetchers
         self._lag_max_ms = lag_max_ms
 
@@ -167,6 +170,7 @@ class Transitions:
         if leader is not None:
             partition.leader = None
             self._produce.leadership_lost(partition, leader)
+            self._deletions.leadership_lost(partition)
             self._replicas.outputs.append(LeadershipLost(partition.key, partition.topic))
 
     def _remove(self, key: PartitionKey, now_ms: int) -> None:

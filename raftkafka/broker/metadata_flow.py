@@ -122,6 +122,7 @@ def everything(image: MetadataImage) -> MetadataDelta:
         changed_brokers=dict.fromkeys(image.brokers),
         changed_configs=dict.fromkeys(image.configs.by_resource),
         features_changed=True,
+        quotas_changed=True,
     )
 
 
@@ -135,4 +136,5 @@ def replaced(before: MetadataImage, after: MetadataImage) -> MetadataDelta:
         changed_brokers=dict.fromkeys((*before.brokers, *after.brokers)),
         changed_configs=dict.fromkeys((*before.configs.by_resource, *after.configs.by_resource)),
         features_changed=True,
+        quotas_changed=True,
     )

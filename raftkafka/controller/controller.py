@@ -39,6 +39,8 @@ from raftkafka.controller.leader_changes import without_epoch_bumps
 from raftkafka.controller.policy import MIN_INSYNC_REPLICAS
 from raftkafka.controller.producer_ids import decide_allocate_producer_ids
 from raftkafka.controller.requests import ControllerReply, ControllerRequest, refusal_reply
+from raftkafka.controller.quota_control import decide_alter_client_quotas
+from raftkafka.controller.reassignment import decide_alter_reassignments, list_reassignments
 from raftkafka.controller.sessions import FAR_FUTURE_MS, BrokerSessions
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.controller.topic_control import decide_create_partitions, decide_create_topics
@@ -55,6 +57,7 @@ from raftkafka.metadata.control_messages import (
 from raftkafka.metadata.image import MetadataImage
 from raftkafka.metadata.records import ConfigRecord, FeatureLevelRecord, Record, encode_batch
 from raftkafka.protocol.messages.alter_configs import AlterConfigsRequest
+from raftkafka.protocol.messages.alter_client_quotas import AlterClientQuotasRequest
 from raftkafka.protocol.messages.create_partitions import CreatePartitionsRequest
 from raftkafka.protocol.messages.create_topics import CreateTopicsRequest
 from raftkafka.protocol.messages.delete_topics import DeleteTopicsRequest
@@ -215,6 +218,14 @@ class QuorumController:
                 records = unregister_records(image, NodeId(request.broker_id), settings)
                 reply = UnregisterBrokerResponse(error_code=0, error_message=None)
                 return Decision(reply=reply, records=records, observed=[observed("broker-unregistered", node=request.broker_id)])
+            case AlterPartitionReassignmentsRequest():
+                return decide_alter_reassignments(image, request, settings, now_ms)
+            case ListPartitionReassignmentsRequest():
+                return list_reassignments(image, request)
+            case ElectLeadersRequest():
+                return decide_elect_leaders(image, request, settings, now_ms)
+            case AlterClientQuotasRequest():
+                return decide_alter_client_quotas(image, request)
             case _:
                 assert_never(request)
 

@@ -15,6 +15,7 @@ from raftkafka.metadata.control_messages import (
     RegisterBroker,
     RegisterBrokerReply,
 )
+from raftkafka.protocol.messages.alter_client_quotas import AlterClientQuotasRequest, AlterClientQuotasResponse, AlteredEntryData
 from raftkafka.protocol.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse
 from raftkafka.protocol.messages.alter_configs import AlterConfigsResourceResponse as LegacyResourceResponse
 from raftkafka.protocol.messages.create_partitions import (
@@ -46,6 +47,7 @@ AdminRequest = (
 
 ControllerRequest = ControlRequest | AdminRequest
 
+    | AlterClientQuotasRequest
 ControllerReply = Any
 """The reply value or response message that belongs to the request."""
 
@@ -93,3 +95,6 @@ def refusal_reply(request: ControllerRequest, refusal: ApiError) -> ControllerRe
             return UnregisterBrokerResponse(error_code=code, error_message=message)
         case _:
             assert_never(request)
+        case AlterClientQuotasRequest():
+            entries = [AlteredEntryData(error_code=code, error_message=message, entity=entry.entity) for entry in request.entries]
+            return AlterClientQuotasResponse(entries=entries)

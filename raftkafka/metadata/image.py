@@ -22,9 +22,11 @@ from raftkafka.base.disk import Buffer
 from raftkafka.base.errors import DecodeError
 from raftkafka.base.ids import NodeId, PartitionKey, TopicId
 from raftkafka.metadata.brokers import BrokerRegistration, BrokersReplay, Endpoint
+from raftkafka.metadata.client_quotas import ClientQuotasImage, ClientQuotasReplay
 from raftkafka.metadata.configs import ConfigResource, ConfigsImage, ConfigsReplay, ResourceType
 from raftkafka.metadata.records import (
     BrokerRegistrationChangeRecord,
+    ClientQuotaRecord,
     ConfigRecord,
     FeatureLevelRecord,
     NoOpRecord,
@@ -51,6 +53,7 @@ __all__ = [
     "TopicImage",
     "TopicsImage",
     "from_snapshot",
+    "read_snapshot",
     "to_snapshot",
 ]
 
@@ -78,6 +81,7 @@ class MetadataDelta:
     """Registered, unregistered, fenced or unfenced."""
     changed_configs: Mapping[ConfigResource, None]
     features_changed: bool
+    quotas_changed: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +96,7 @@ class MetadataImage:
     configs: ConfigsImage = attrs.field(factory=ConfigsImage)
     features: Mapping[str, int] = attrs.field(factory=dict)
     next_producer_id: int = 0
+    quotas: ClientQuotasImage = attrs.field(factory=ClientQuotasImage)
 
     def partition(self, key: PartitionKey) -> PartitionRegistration | None:
         return self.topics.partition(key)
@@ -113,7 +118,7 @@ class MetadataImage:
 class _Replay:
     """The image in the making."""
 
-    __slots__ = ("_base", "_brokers", "_configs", "_features", "_next_producer_id", "_topics")
+    __slots__ = ("_base", "_brokers", "_configs", "_features", "_next_producer_id", "_quotas", "_topics")
 
     def __init__(self, base: MetadataImage) -> None:
         self._base = base
@@ -122,6 +127,7 @@ class _Replay:
         self._configs = ConfigsReplay(base.configs)
         self._features: dict[str, int] | None = None
         self._next_producer_id = base.next_producer_id
+        self._quotas = ClientQuotasReplay(base.quotas)
 
     def record(self, record: Record, offset: int) -> None:
         match record:
@@ -145,6 +151,8 @@ class _Replay:
                 self._set_feature(record)
             case ProducerIdsRecord():
                 self._next_producer_id = record.next_producer_id
+            case ClientQuotaRecord():
+                self._quotas.set(record)
             case NoOpRecord():
                 pass
             case _:
@@ -169,6 +177,7 @@ class _Replay:
             configs=self._configs.finish(),
             features=base.features if self._features is None else self._features,
             next_producer_id=self._next_producer_id,
+            quotas=self._quotas.finish(),
         )
         delta = MetadataDelta(
             changed_partitions=self._topics.changed_partitions,
@@ -177,6 +186,7 @@ class _Replay:
             changed_brokers=self._brokers.changed,
             changed_configs=self._configs.changed,
             features_changed=self._features is not None,
+            quotas_changed=image.quotas is not base.quotas,
         )
         return image, delta
 
@@ -190,14 +200,29 @@ def to_snapshot(image: MetadataImage) -> bytes:
 
 def from_snapshot(data: Buffer) -> MetadataImage:
     """The image in these bytes; `DecodeError` when they are no snapshot of a known version."""
+    snapshot = read_snapshot(data)
+    image, _ = MetadataImage(cluster_id=snapshot.cluster_id).apply(snapshot.records, snapshot.offset, snapshot.epoch)
+    return image
+
+
+class SnapshotContent(NamedTuple):
+    """What a snapshot says: the position of the image, and the records that recreate it."""
+
+    offset: int
+    epoch: int
+    cluster_id: str
+    records: list[Record]
+
+
+def read_snapshot(data: Buffer) -> SnapshotContent:
+    """The content of a snapshot, not replayed; `DecodeError` as in `from_snapshot`."""
     try:
         version, offset, epoch, cluster_id, records = msgpack.unpackb(data, use_list=False)
     except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
         raise DecodeError(f"not a metadata snapshot: {error}") from None
     if version != _SNAPSHOT_VERSION:
         raise DecodeError(f"metadata snapshot of unknown version {version!r}")
-    image, _ = MetadataImage(cluster_id=cluster_id).apply(decode_batch(records), offset, epoch)
-    return image
+    return SnapshotContent(offset, epoch, cluster_id, decode_batch(records))
 
 
 def _records_of(image: MetadataImage) -> Iterator[Record]:
@@ -221,5 +246,8 @@ def _records_of(image: MetadataImage) -> Iterator[Record]:
     for (resource_type, resource_name), configs in image.configs.by_resource.items():
         for name, value in configs.items():
             yield ConfigRecord(resource_type=resource_type, resource_name=resource_name, name=name, value=value)
+    for entity, quotas in image.quotas.by_entity.items():
+        for key, quota in quotas.items():
+            yield ClientQuotaRecord(entity=entity, key=key, value=quota)
     if image.next_producer_id:
         yield ProducerIdsRecord(node_id=NodeId(-1), broker_epoch=-1, next_producer_id=image.next_producer_id)

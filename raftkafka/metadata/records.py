@@ -29,6 +29,9 @@ NO_STATE_CHANGE = -1
 
 NodeIds = tuple[NodeId, ...]
 
+QuotaEntity = tuple[tuple[str, str | None], ...]
+"""(type, name) of whom a quota is for; see `metadata.client_quotas`."""
+
 
 @attrs.frozen(kw_only=True)
 class RegisterBrokerRecord:
@@ -137,6 +140,15 @@ class ProducerIdsRecord:
 
 
 @attrs.frozen(kw_only=True)
+class ClientQuotaRecord:
+    """Sets a quota of an entity, or removes it (`value` None)."""
+
+    entity: QuotaEntity
+    key: str
+    value: float | None
+
+
+@attrs.frozen(kw_only=True)
 class NoOpRecord:
     """Changes nothing."""
 
@@ -153,6 +165,7 @@ Record = (
     | FeatureLevelRecord
     | ProducerIdsRecord
     | NoOpRecord
+    | ClientQuotaRecord
 )
 
 _VERSION = 0
@@ -168,6 +181,7 @@ _TYPES: dict[int, type[Any]] = {
     9: FeatureLevelRecord,
     10: ProducerIdsRecord,
     11: NoOpRecord,
+    12: ClientQuotaRecord,
 }
 _NUMBERS = {cls: number for number, cls in _TYPES.items()}
 _FIELDS = {cls: tuple(attribute.name for attribute in attrs.fields(cls)) for cls in _NUMBERS}

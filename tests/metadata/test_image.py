@@ -15,6 +15,7 @@ from raftkafka.metadata.configs import ResourceType
 from raftkafka.metadata.image import ImageEntry, MetadataImage, from_snapshot, to_snapshot
 from raftkafka.metadata.records import (
     BrokerRegistrationChangeRecord,
+    ClientQuotaRecord,
     ConfigRecord,
     FeatureLevelRecord,
     NoOpRecord,
@@ -96,6 +97,7 @@ def random_history(seed: int, length: int) -> list[list[Record]]:
                     FeatureLevelRecord(name="f", level=rng.randrange(3)),
                     ProducerIdsRecord(node_id=NodeId(1), broker_epoch=1, next_producer_id=1_000 * step),
                     NoOpRecord(),
+                    ClientQuotaRecord(entity=(("user", rng.choice(["u", None])),), key="k", value=rng.choice([None, 1.5, 2.0])),
                 ]
                 records.append(rng.choice(other))
         history.append(records)
@@ -130,6 +132,7 @@ def test_delta_names_exactly_what_differs(seed: int) -> None:
     resources = {*before.configs.by_resource, *after.configs.by_resource}
     assert {r for r in resources if before.configs.get(*r) != after.configs.get(*r)} <= set(delta.changed_configs)
     assert before.features == after.features or delta.features_changed
+    assert before.quotas == after.quotas or delta.quotas_changed
 
 
 @given(seed=st.integers(0, 2**32))

@@ -59,6 +59,8 @@ def _values(wire_type: schema.WireType, version: int, *, nullable: bool) -> st.S
     match wire_type:
         case schema.Fixed(code="?"):
             values: st.SearchStrategy[Any] = st.booleans()
+        case schema.Fixed(code="d"):
+            values = st.floats(allow_nan=False)
         case schema.Fixed(code="H"):
             values = st.integers(0, 2**16 - 1)
         case schema.Fixed(code="16s"):

@@ -47,14 +47,26 @@ def leaders_of(world: World) -> list[str]:
 
 
 def others_have_all(world: World, name: str) -> bool:
-    """Whether every partition of a node has another running replica in its ISR: then the node may lose its records."""
+    """Whether every partition of a node has another replica that must have its records: then the node may lose them.
+
+    That is a member of the ISR that runs and has registered. Before, the ISR tells of the process that ran there earlier, whose records
+    may be gone.
+    """
     image = newest_image(world)
-    running = [machine for machine, _ in running_nodes(world)]
-    return image is not None and all(
-        any(machine_of(member) in running and machine_of(member) != name for member in partition.isr)
+    if image is None:
+        return False
+    registered = [machine for machine, node in running_nodes(world) if _has_registered(node, image)]
+    return all(
+        any(machine_of(member) in registered and machine_of(member) != name for member in partition.isr)
         for _, partition in partitions_of(image)
         if name in map(machine_of, partition.replicas)
     )
+
+
+def _has_registered(node: BrokerNode, image: MetadataImage) -> bool:
+    """Whether the metadata tell of this process, not of one before it."""
+    lifecycle, registration = node.parts.lifecycle, image.brokers.get(node.config.node_id)
+    return lifecycle is not None and registration is not None and lifecycle.broker_epoch == registration.broker_epoch
 
 
 def machine_of(node_id: NodeId) -> str:

@@ -18,7 +18,7 @@ from raftkafka.base.errors import DecodeError, ErrorCode
 from raftkafka.protocol import messages as messages_package
 from raftkafka.protocol import schema
 from raftkafka.protocol.framing import read_message, read_versioned, write_message
-from raftkafka.protocol.messages import consumer_protocol, coordinator_records
+from raftkafka.protocol.messages import consumer_group_records, consumer_protocol, coordinator_records, transaction_records
 from raftkafka.protocol.messages.describe_topic_partitions import Cursor, DescribeTopicPartitionsRequest
 from raftkafka.protocol.messages.fetch import FetchRequest, FetchResponse, ReplicaState
 from raftkafka.protocol.messages.init_producer_id import InitProducerIdRequest
@@ -43,6 +43,22 @@ RECORD_CASES: list[tuple[type, int]] = [
         coordinator_records.LegacyOffsetCommitValue,
         coordinator_records.OffsetCommitKey,
         coordinator_records.OffsetCommitValue,
+        consumer_group_records.ConsumerGroupCurrentMemberAssignmentKey,
+        consumer_group_records.ConsumerGroupCurrentMemberAssignmentValue,
+        consumer_group_records.ConsumerGroupMemberMetadataKey,
+        consumer_group_records.ConsumerGroupMemberMetadataValue,
+        consumer_group_records.ConsumerGroupMetadataKey,
+        consumer_group_records.ConsumerGroupMetadataValue,
+        consumer_group_records.ConsumerGroupPartitionMetadataKey,
+        consumer_group_records.ConsumerGroupPartitionMetadataValue,
+        consumer_group_records.ConsumerGroupRegularExpressionKey,
+        consumer_group_records.ConsumerGroupRegularExpressionValue,
+        consumer_group_records.ConsumerGroupTargetAssignmentMemberKey,
+        consumer_group_records.ConsumerGroupTargetAssignmentMemberValue,
+        consumer_group_records.ConsumerGroupTargetAssignmentMetadataKey,
+        consumer_group_records.ConsumerGroupTargetAssignmentMetadataValue,
+        transaction_records.TransactionLogKey,
+        transaction_records.TransactionLogValue,
     )
     for version in range(schema.message_spec(cls).versions.first, schema.message_spec(cls).versions.last + 1)
 ]

@@ -37,6 +37,7 @@ from raftkafka.controller.isr_control import decide_alter_partition
 from raftkafka.controller.leader_balance import decide_preferred_balance
 from raftkafka.controller.leader_changes import without_epoch_bumps
 from raftkafka.controller.policy import MIN_INSYNC_REPLICAS
+from raftkafka.controller.leader_elections import decide_elect_leaders
 from raftkafka.controller.producer_ids import decide_allocate_producer_ids
 from raftkafka.controller.requests import ControllerReply, ControllerRequest, refusal_reply
 from raftkafka.controller.quota_control import decide_alter_client_quotas
@@ -59,10 +60,14 @@ from raftkafka.metadata.records import ConfigRecord, FeatureLevelRecord, Record,
 from raftkafka.protocol.messages.alter_configs import AlterConfigsRequest
 from raftkafka.protocol.messages.alter_client_quotas import AlterClientQuotasRequest
 from raftkafka.protocol.messages.create_partitions import CreatePartitionsRequest
+from raftkafka.protocol.messages.alter_configs import AlterConfigsRequest
+from raftkafka.protocol.messages.alter_partition_reassignments import AlterPartitionReassignmentsRequest
 from raftkafka.protocol.messages.create_topics import CreateTopicsRequest
 from raftkafka.protocol.messages.delete_topics import DeleteTopicsRequest
 from raftkafka.protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
+from raftkafka.protocol.messages.elect_leaders import ElectLeadersRequest
 from raftkafka.protocol.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
+from raftkafka.protocol.messages.list_partition_reassignments import ListPartitionReassignmentsRequest
 
 LATE_MOVES_MS = 200
 """How much later leaders move away from a fenced broker where that rule is broken."""

@@ -1,7 +1,8 @@
 """Who leads a partition, and what becomes of its ISR and ELR: every change of a partition is computed here.
 
 The rules, in order:
-1. A reassignment whose new replicas are all in the ISR completes: the removed ones leave replicas and ISR.
+1. A reassignment completes when all replicas that are to stay are in the ISR: the removed ones leave replicas and ISR. All that stay
+   hold what was committed then, so an acknowledgement is worth what it was.
 2. ELR (KIP-966): while the ISR is smaller than the effective `min.insync.replicas`, members that leave it become *eligible leader
    replicas*: the high watermark stands still from then on, so they hold all that was committed. A replica that restarted without a clean
    shutdown is no longer eligible. An ISR of that size or more empties the ELR.
@@ -97,13 +98,14 @@ class _Change:
         )
 
     def complete_reassignment(self) -> None:
-        """Rule 1. Somebody must remain in the ISR."""
+        """Rule 1."""
         if not self.removing and not self.adding:
             return
+        staying = tuple(replica for replica in self.replicas if replica not in self.removing)
         isr = tuple(replica for replica in self.isr if replica not in self.removing)
-        if not isr or not set(isr).issuperset(self.adding):
+        if not isr or not set(isr).issuperset(staying):
             return
-        self.replicas = tuple(replica for replica in self.replicas if replica not in self.removing)
+        self.replicas = staying
         self.isr = isr
         self.removing = self.adding = ()
 
@@ -153,8 +155,9 @@ class _Change:
         for replica in self.replicas:
             if is_valid(replica):
                 return replica, False
-        if not self.isr and not self.elr and len(self.last_known_elr) == 1 and may_lead(self.last_known_elr[0]):
-            return self.last_known_elr[0], True
+        last_known = [replica for replica in self.last_known_elr if replica in self.replicas and may_lead(replica)]
+        if not self.isr and not self.elr and last_known:
+            return last_known[0], True
         if election is Election.UNCLEAN:
             for replica in self.replicas:
                 if may_lead(replica):

@@ -20,6 +20,10 @@ from raftkafka.protocol.messages.alter_configs import AlterConfigsRequest, Alter
 from raftkafka.protocol.messages.alter_configs import AlterConfigsResourceResponse as LegacyResourceResponse
 from raftkafka.protocol.messages.create_partitions import (
     CreatePartitionsRequest,
+from raftkafka.protocol.messages.alter_partition_reassignments import (
+    AlterPartitionReassignmentsRequest,
+    AlterPartitionReassignmentsResponse,
+)
     CreatePartitionsResponse,
     CreatePartitionsTopicResult,
 )
@@ -27,11 +31,13 @@ from raftkafka.protocol.messages.create_topics import CreatableTopicResult, Crea
 from raftkafka.protocol.messages.delete_topics import DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse
 from raftkafka.protocol.messages.incremental_alter_configs import (
     AlterConfigsResourceResponse,
+from raftkafka.protocol.messages.elect_leaders import ElectLeadersRequest, ElectLeadersResponse
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
 from raftkafka.protocol.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
 
+from raftkafka.protocol.messages.list_partition_reassignments import ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse
 ControlRequest = RegisterBroker | BrokerHeartbeat | AlterPartition | AllocateProducerIds
 """What brokers ask on their own behalf."""
 
@@ -45,6 +51,9 @@ AdminRequest = (
 )
 """What clients ask, forwarded by the broker that they asked."""
 
+    | AlterPartitionReassignmentsRequest
+    | ListPartitionReassignmentsRequest
+    | ElectLeadersRequest
 ControllerRequest = ControlRequest | AdminRequest
 
     | AlterClientQuotasRequest
@@ -98,3 +107,9 @@ def refusal_reply(request: ControllerRequest, refusal: ApiError) -> ControllerRe
         case AlterClientQuotasRequest():
             entries = [AlteredEntryData(error_code=code, error_message=message, entity=entry.entity) for entry in request.entries]
             return AlterClientQuotasResponse(entries=entries)
+        case AlterPartitionReassignmentsRequest():
+            return AlterPartitionReassignmentsResponse(error_code=code, error_message=message, responses=[])
+        case ListPartitionReassignmentsRequest():
+            return ListPartitionReassignmentsResponse(error_code=code, error_message=message, topics=[])
+        case ElectLeadersRequest():
+            return ElectLeadersResponse(error_code=code, replica_election_results=[])

@@ -216,16 +216,30 @@ def _checked_assignments(
     return replica_sets
 
 
-def _assignment_refusal(image: MetadataImage, replicas: NodeIds, partition: int, replication_factor: int | None) -> str:
+def refuse_replicas(image: MetadataImage, replicas: NodeIds) -> None:
+    """Refuses (INVALID_REPLICA_ASSIGNMENT) a replica list that is empty, or names a broker twice or one that is not registered."""
+    reason = _replicas_refusal(image, replicas)
+    if reason:
+        raise ApiError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, reason)
+
+
+def _replicas_refusal(image: MetadataImage, replicas: NodeIds) -> str:
     if not replicas:
         return "The manual partition assignment includes an empty replica list."
-    for replica in replicas:
+    for replica in sorted(replicas):
         if replica not in image.brokers:
             return f"The manual partition assignment includes broker {replica}, but no such broker is registered."
         if replicas.count(replica) > 1:
             return f"The manual partition assignment includes the broker {replica} more than once."
     if replication_factor is not None and len(replicas) != replication_factor:
         return (
+    return ""
+
+
+def _assignment_refusal(image: MetadataImage, replicas: NodeIds, partition: int, replication_factor: int | None) -> str:
+    reason = _replicas_refusal(image, replicas)
+    if reason:
+        return reason
             f"The manual partition assignment includes a partition with {len(replicas)} replica(s), but this is not consistent with "
             f"previous partitions, which have {replication_factor} replica(s)."
         )

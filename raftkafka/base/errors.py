@@ -9,6 +9,8 @@ Sources: the error table of the Kafka protocol (Apache Kafka 4.4).
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class ErrorCode(enum.IntEnum):
@@ -193,13 +195,24 @@ RETRIABLE: frozenset[ErrorCode] = frozenset(
 """The codes after which a client may send the same request again."""
 
 
-class ApiError(Exception):
-    """A refusal: the request was understood and the answer is no. `code` goes on the wire, `message` to the person."""
+class RecordError(NamedTuple):
+    """Why a record is refused; `index` is its place in its batch."""
 
-    def __init__(self, code: ErrorCode, message: str = "") -> None:
+    index: int
+    message: str
+
+
+class ApiError(Exception):
+    """A refusal: the request was understood and the answer is no. `code` goes on the wire, `message` to the person.
+
+    `record_errors`: what is wrong with which records of a refused batch (KIP-467).
+    """
+
+    def __init__(self, code: ErrorCode, message: str = "", *, record_errors: Sequence[RecordError] = ()) -> None:
         super().__init__(f"{code.name}: {message}" if message else code.name)
         self.code = code
         self.message = message
+        self.record_errors = record_errors
 
 
 class DecodeError(Exception):

@@ -128,6 +128,7 @@ class ProduceService:
     def _refuse(self, result: ProducePartitionResult, entry: ProduceEntry, error: ApiError) -> None:
         result.error_code = int(error.code)
         result.error_message = error.message or None
+        result.record_errors = list(error.record_errors)
         if error.code in LEADER_HINT_ERRORS:
             result.current_leader = self._replicas.leader_hint(entry.key)
 

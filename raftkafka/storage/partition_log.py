@@ -165,7 +165,7 @@ class PartitionLog:
         header = read_produced_batch(records, config, origin)
         log_append_time = config.timestamp_type is TimestampType.LOG_APPEND_TIME
         if not log_append_time and origin is AppendOrigin.CLIENT:
-            check_timestamps(header, config, wall_ms)
+            check_timestamps(records, header, config, wall_ms)
         marker: EndTransactionMarker | None = None
         if header.producer_id >= 0:
             if origin is AppendOrigin.CLIENT:
@@ -175,7 +175,7 @@ class PartitionLog:
             elif header.attributes & CONTROL_FLAG:
                 marker = self._check_marker(records, header)
         if must_decode(header, config):
-            rewritten = rewrite(records, header, config, origin)
+            rewritten = rewrite(records, header, config, origin, partition_name=f"{self.topic}-{self.partition}")
             if rewritten is not None:
                 records = bytearray(rewritten)
                 header = read_produced_batch(records, config, origin)

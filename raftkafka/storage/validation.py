@@ -1,18 +1,21 @@
 """What a leader checks of a batch that a client or a coordinator sends, and the rare cases in which it must rewrite it.
 
 Invariants
-- A batch is decoded only when the topic asks for it: compaction (every record needs a key) or a broker-side `compression.type`.
+- A batch is decoded only when the topic asks for it (compaction: every record needs a key; a broker-side `compression.type`;
+  `message.timestamp.before.max.ms`), or to tell which of its records are refused.
 
-Sources: KIP-32 (timestamps), KIP-98 (producer fields), KIP-937 (timestamps of the future and the past); the error codes are those that
-Apache Kafka answers.
+Sources: KIP-32 (timestamps), KIP-98 (producer fields), KIP-467 (errors of single records), KIP-937 (timestamps of the future and the
+past); codes and texts of refused records are those that Apache Kafka 4.3.1 answers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raftkafka.base.disk import Buffer
-from raftkafka.base.errors import ApiError, CorruptRecord, ErrorCode
+from raftkafka.base.errors import ApiError, CorruptRecord, ErrorCode, RecordError
 from raftkafka.storage.compression import COMPRESSION_BY_NAME, Compression
-from raftkafka.storage.config import LogConfig
+from raftkafka.storage.config import LONG_MAX, LogConfig
 from raftkafka.storage.producers import AppendOrigin
 from raftkafka.storage.record_batch import (
     CONTROL_FLAG,
@@ -23,6 +26,7 @@ from raftkafka.storage.record_batch import (
     NO_TIMESTAMP,
     TRANSACTIONAL_FLAG,
     BatchHeader,
+    Record,
     build_batch,
     crc_matches,
     decode_records,
@@ -48,6 +52,11 @@ def read_produced_batch(records: Buffer, config: LogConfig, origin: AppendOrigin
             ErrorCode.MESSAGE_TOO_LARGE,
             f"The record batch size is {size} bytes, which exceeds the maximum configured value of {config.max_message_bytes}",
         )
+    if size > config.segment_bytes:
+        raise ApiError(
+            ErrorCode.RECORD_LIST_TOO_LARGE,
+            f"The record batch size is {size} bytes, which exceeds the maximum configured segment size of {config.segment_bytes}",
+        )
     if not crc_matches(records, header):
         raise ApiError(ErrorCode.CORRUPT_MESSAGE, "The checksum of the record batch is wrong")
     if header.record_count <= 0 or header.last_offset_delta != header.record_count - 1:
@@ -59,20 +68,29 @@ def read_produced_batch(records: Buffer, config: LogConfig, origin: AppendOrigin
     return header
 
 
-def check_timestamps(header: BatchHeader, config: LogConfig, wall_ms: int) -> None:
-    """Refuses a batch whose times are too far from the broker's; a record without time passes."""
+def check_timestamps(records: Buffer, header: BatchHeader, config: LogConfig, wall_ms: int) -> None:
+    """Refuses a batch with times that are too far from the broker's, and names the records; one without time passes.
+
+    The header has the latest time of the batch, but not the earliest: who sets `message.timestamp.before.max.ms` pays for a look at each.
+    """
     if header.attributes & LOG_APPEND_TIME_FLAG:
         raise ApiError(ErrorCode.INVALID_TIMESTAMP, "A client may not set the timestamp type to LogAppendTime")
-    if header.max_timestamp - wall_ms > config.after_max_ms:
-        raise ApiError(
-            ErrorCode.INVALID_TIMESTAMP,
-            f"Timestamp {header.max_timestamp} is more than message.timestamp.after.max.ms={config.after_max_ms} later than {wall_ms}",
+    latest = wall_ms + config.after_max_ms
+    if header.max_timestamp <= latest and config.before_max_ms == LONG_MAX:
+        return
+    earliest = wall_ms - config.before_max_ms
+    errors = [
+        RecordError(
+            index,
+            f"Timestamp {record.timestamp} of message with offset {index} is out of range. "
+            f"The timestamp should be within [{earliest}, {latest}]",
         )
-    if header.base_timestamp != NO_TIMESTAMP and wall_ms - header.base_timestamp > config.before_max_ms:
-        raise ApiError(
-            ErrorCode.INVALID_TIMESTAMP,
-            f"Timestamp {header.base_timestamp} is more than message.timestamp.before.max.ms={config.before_max_ms} before {wall_ms}",
-        )
+        for index, record in enumerate(_decoded(records))
+        if record.timestamp != NO_TIMESTAMP and not earliest <= record.timestamp <= latest
+    ]
+    if errors:
+        text = "One or more records have been rejected due to invalid timestamp"
+        raise ApiError(ErrorCode.INVALID_TIMESTAMP, text, record_errors=errors)
 
 
 def must_decode(header: BatchHeader, config: LogConfig) -> bool:
@@ -84,16 +102,11 @@ def must_decode(header: BatchHeader, config: LogConfig) -> bool:
     return config.compression_type != "producer" and COMPRESSION_BY_NAME[config.compression_type] != header.compression_id
 
 
-def rewrite(records: Buffer, header: BatchHeader, config: LogConfig, origin: AppendOrigin) -> bytes | None:
+def rewrite(records: Buffer, header: BatchHeader, config: LogConfig, origin: AppendOrigin, *, partition_name: str) -> bytes | None:
     """Checks the records themselves; the batch in the topic's own compression, or `None` when it can stay as it is."""
-    try:
-        decoded = decode_records(records)
-    except CorruptRecord as error:
-        raise ApiError(ErrorCode.CORRUPT_MESSAGE, str(error)) from None
+    decoded = _decoded(records)
     if config.compact and origin is AppendOrigin.CLIENT:
-        for index, record in enumerate(decoded):
-            if record.key is None:
-                raise ApiError(ErrorCode.INVALID_RECORD, f"Record {index} has no key, but the topic is compacted")
+        _refuse_without_key(decoded, partition_name)
     if config.compression_type == "producer" or COMPRESSION_BY_NAME[config.compression_type] == header.compression_id:
         return None
     return build_batch(
@@ -106,6 +119,23 @@ def rewrite(records: Buffer, header: BatchHeader, config: LogConfig, origin: App
         compression_level=config.compression_level(config.compression_type),
         is_transactional=header.is_transactional,
     )
+
+
+def _decoded(records: Buffer) -> list[Record]:
+    try:
+        return decode_records(records)
+    except CorruptRecord as error:
+        raise ApiError(ErrorCode.CORRUPT_MESSAGE, str(error)) from None
+
+
+def _refuse_without_key(decoded: Sequence[Record], partition_name: str) -> None:
+    text = f"Compacted topic cannot accept message without key in topic partition {partition_name}"
+    errors = [RecordError(index, text) for index, record in enumerate(decoded) if record.key is None]
+    if errors:
+        first = ", ".join(f"RecordError(batchIndex={error.index}, message='{error.message}')" for error in errors[:3])
+        text = f"One or more records have been rejected due to {len(errors)} record errors in total, "
+        text += f"and only showing the first three errors at most: [{first}]"
+        raise ApiError(ErrorCode.INVALID_RECORD, text, record_errors=errors)
 
 
 def _check_client_fields(header: BatchHeader) -> None:

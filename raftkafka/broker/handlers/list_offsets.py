@@ -20,8 +20,11 @@ from raftkafka.protocol.messages.list_offsets import (
     ListOffsetsResponse,
     ListOffsetsTopicResponse,
 )
+from raftkafka.replication.offset_queries import EARLIEST_LOCAL, EARLIEST_PENDING_UPLOAD, LATEST_TIERED, MAX_TIMESTAMP
 
 API_KEY = 2
+_FIRST_VERSION_OF = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}
+"""Timestamps that older clients do not know."""
 
 
 def handle(services: Services, request: ListOffsetsRequest, context: RequestContext, respond: Respond) -> None:
@@ -36,7 +39,7 @@ def handle(services: Services, request: ListOffsetsRequest, context: RequestCont
             try:
                 if seen[partition.partition_index] > 1:
                     raise ApiError(ErrorCode.INVALID_REQUEST, "the request names this partition twice")
-                results.append(_lookup(services, topic.name, partition, request))
+                results.append(_lookup(services, topic.name, partition, request, context.api_version))
             except ApiError as error:
                 results.append(ListOffsetsPartitionResponse(partition_index=partition.partition_index, error_code=error.code))
         topics.append(ListOffsetsTopicResponse(name=topic.name, partitions=results))
@@ -59,10 +62,14 @@ def refuse(request: ListOffsetsRequest, error: ApiError, version: int) -> ListOf
     )
 
 
-def _lookup(services: Services, name: str, partition: ListOffsetsPartition, request: ListOffsetsRequest) -> ListOffsetsPartitionResponse:
+def _lookup(
+    services: Services, name: str, partition: ListOffsetsPartition, request: ListOffsetsRequest, version: int
+) -> ListOffsetsPartitionResponse:
     topic = services.image.topics.by_name.get(name)
     if topic is None or partition.partition_index not in topic.partitions:
         raise ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no partition {name}-{partition.partition_index}")
+    if version < _FIRST_VERSION_OF.get(partition.timestamp, 1):
+        raise ApiError(ErrorCode.UNSUPPORTED_VERSION, f"timestamp {partition.timestamp} is not of version {version}")
     found = services.replicas.list_offsets(
         PartitionKey(topic.topic_id, partition.partition_index),
         partition.timestamp,

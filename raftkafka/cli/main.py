@@ -1,18 +1,27 @@
-"""The program `raftkafka`. `raftkafka broker` takes a short way past the command-line library, since brokers must start fast."""
+"""The program `raftkafka`. The broker and the tools take a short way past the command-line library, since they must start fast."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
+_OF_THE_TOOL_CLUSTER = frozenset({"cluster-id", "list-endpoints", "unregister"})
+"""The commands of `raftkafka cluster` that are Apache's kafka-cluster; the others start and break a cluster on this machine."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command and exits: 0 good, 1 failure, 2 usage."""
+    """Runs a command and exits: 0 good, 1 failure, 2 usage (of the tools: Apache's exit codes)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["broker"]:
         from raftkafka.cli.broker import run_broker_command
 
         sys.exit(run_broker_command(given[1:]))
+    from raftkafka.tools.registry import TOOLS
+
+    if given and given[0] in TOOLS and (given[0] != "cluster" or _OF_THE_TOOL_CLUSTER.intersection(given[1:2])):
+        from raftkafka.tools.run import run_tool
+
+        sys.exit(run_tool(given[0], given[1:]))
     from raftkafka.cli.commands import commands
 
     commands.main(given, prog_name="raftkafka")

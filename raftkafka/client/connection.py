@@ -70,7 +70,7 @@ class BrokerConnection:
 
     async def request(self, message: object, *, version: int | None = None, timeout_s: float | None = None) -> Any:
         """Sends a request message and returns its response message; the API follows from the message's class."""
-        api = _API_BY_NAME[type(message).__name__.removesuffix("Request")]
+        api = api_of(message)
         chosen = self.version_of(api) if version is None else version
         return await self._exchange(api, message, chosen, timeout_s)
 
@@ -128,6 +128,11 @@ async def connect(
         connection = BrokerConnection(stream, address=address, client_id=client_id, timeout_s=timeout_s)
         await connection.negotiate()
         yield connection
+
+
+def api_of(message: object) -> Api:
+    """The API of a request message: it follows from its class."""
+    return _API_BY_NAME[type(message).__name__.removesuffix("Request")]
 
 
 def _decode(frame: bytes, api: Api, version: int, correlation_id: int, address: str) -> Any:

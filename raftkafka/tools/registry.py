@@ -1,0 +1,38 @@
+"""Every tool: its subcommand of `raftkafka`, its script under Apache's name in `bin/`, its module.
+
+A module is imported when its tool runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import attrs
+
+
+@attrs.frozen
+class ToolEntry:
+    """Where a tool is. Its module has `main(arguments: Sequence[str]) -> int`, which returns the exit code."""
+
+    script: str
+    module: str
+    summary: str
+
+
+TOOLS: Mapping[str, ToolEntry] = MappingProxyType(
+    {
+        "broker-api-versions": ToolEntry(
+            "kafka-broker-api-versions", "raftkafka.tools.broker_api_versions", "The API versions of each broker."
+        ),
+        "cluster": ToolEntry("kafka-cluster", "raftkafka.tools.cluster", "The id and the endpoints of a cluster; unregister a broker."),
+        "delete-records": ToolEntry("kafka-delete-records", "raftkafka.tools.delete_records", "Delete records before given offsets."),
+        "features": ToolEntry("kafka-features", "raftkafka.tools.features", "Feature levels of a cluster."),
+        "get-offsets": ToolEntry("kafka-get-offsets", "raftkafka.tools.get_offsets", "First, last and other offsets of partitions."),
+        "server-start": ToolEntry("kafka-server-start", "raftkafka.tools.server_start", "Run a node."),
+        "server-stop": ToolEntry("kafka-server-stop", "raftkafka.tools.server_stop", "Stop the nodes that run on this machine."),
+        "storage": ToolEntry("kafka-storage", "raftkafka.tools.storage", "Format the directories of a node, or show them."),
+        "topics": ToolEntry("kafka-topics", "raftkafka.tools.topics", "Create, delete, describe, or change a topic."),
+    }
+)
+"""By subcommand, in alphabetical order. Each line is independent: add yours."""

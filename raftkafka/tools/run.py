@@ -1,0 +1,70 @@
+"""Runs a tool and turns every way it may fail into one sentence and an exit code; never a traceback.
+
+Sources: the exit codes of Apache Kafka 4.3.1's tools: 0 good, 1 everything else, 130 for Ctrl-C as of any program.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from raftkafka.tools.errors import ToolError, UsageError
+from raftkafka.tools.registry import TOOLS
+
+INTERRUPTED = 130
+
+
+def run_tool(subcommand: str, arguments: Sequence[str]) -> int:
+    """Runs the tool of that subcommand; returns its exit code."""
+    entry = TOOLS[subcommand]
+    try:
+        try:
+            code: int = importlib.import_module(entry.module).main(list(arguments))
+        finally:
+            sys.stdout.flush()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except UsageError as error:
+        _say(f"{error}\nTry {entry.script}.sh --help.")
+        return error.exit_code
+    except ToolError as error:
+        _say(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not flush into the closed pipe once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        _say(sentence)
+        return 1
+    return code
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """What to tell a person of an error from outside this program; None for a bug."""
+    from raftkafka.base.errors import ApiError, DecodeError, PeerError
+    from raftkafka.client.connection import RequestFailed
+
+    if isinstance(error, ApiError):
+        return error.message or error.code.name
+    if isinstance(error, RequestFailed | PeerError | DecodeError):
+        return str(error)
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+        return f"{error.filename}: {(error.strerror or 'it cannot be read').lower()}"
+    confluent_kafka = sys.modules.get("confluent_kafka")
+    if confluent_kafka is not None and isinstance(error, confluent_kafka.KafkaException):
+        inner = error.args[0] if error.args else error
+        return str(inner.str()) if hasattr(inner, "str") else str(inner)
+    return None
+
+
+def _say(text: str) -> None:
+    if text:
+        print(text, file=sys.stderr)

@@ -17,6 +17,9 @@ DirectoryId = NewType("DirectoryId", bytes)
 ZERO_ID = bytes(16)
 NO_TOPIC_ID = TopicId(ZERO_ID)
 NO_DIRECTORY_ID = DirectoryId(ZERO_ID)
+"""Of a replica whose log directory is not known (yet)."""
+LOST_DIRECTORY_ID = DirectoryId(bytes(15) + b"\x01")
+"""Of a replica whose log is on none of the directories that its broker can use: a directory that has failed may hold it."""
 NO_NODE = NodeId(-1)
 
 

@@ -63,9 +63,16 @@ class ForwardReply:
     body: bytes = b""
 
 
-ControlRequest = values.RegisterBroker | values.BrokerHeartbeat | values.AlterPartition | values.AllocateProducerIds | Forward
+ControlRequest = (
+    values.RegisterBroker | values.BrokerHeartbeat | values.AlterPartition | values.AllocateProducerIds | values.AssignReplicas | Forward
+)
 ControlReply = (
-    values.RegisterBrokerReply | values.BrokerHeartbeatReply | values.AlterPartitionReply | values.AllocateProducerIdsReply | ForwardReply
+    values.RegisterBrokerReply
+    | values.BrokerHeartbeatReply
+    | values.AlterPartitionReply
+    | values.AllocateProducerIdsReply
+    | values.AssignReplicasReply
+    | ForwardReply
 )
 ControlMessage = Hello | RaftFrame | values.MetadataApplied | ControlRequest | ControlReply
 
@@ -82,11 +89,14 @@ _KINDS: dict[int, type[Any]] = {
     11: values.AllocateProducerIdsReply,
     12: Forward,
     13: ForwardReply,
+    14: values.AssignReplicas,
+    15: values.AssignReplicasReply,
 }
 _RAFT_KIND = 2
 _KIND_OF = {cls: kind for kind, cls in _KINDS.items()}
 _NESTED: dict[tuple[type[Any], str], type[Any]] = {
     (values.RegisterBroker, "listeners"): values.ListenerEndpoint,
+    (values.AssignReplicas, "replicas"): values.AssignedReplica,
     (values.AlterPartition, "partitions"): values.AlterPartitionItem,
     (values.AlterPartitionItem, "new_isr"): values.IsrMember,
     (values.AlterPartitionReply, "partitions"): values.AlterPartitionResult,

@@ -41,6 +41,8 @@ from raftkafka.metadata.control_messages import (
     AllocateProducerIdsReply,
     AlterPartition,
     AlterPartitionReply,
+    AssignReplicas,
+    AssignReplicasReply,
     BrokerHeartbeat,
     BrokerHeartbeatReply,
     MetadataApplied,
@@ -50,8 +52,8 @@ from raftkafka.metadata.control_messages import (
 from raftkafka.raft import effects as raft_effects
 from raftkafka.storage.meta_properties import MetaProperties
 
-REQUESTS = (RegisterBroker, BrokerHeartbeat, AlterPartition, AllocateProducerIds, Forward)
-REPLIES = (RegisterBrokerReply, BrokerHeartbeatReply, AlterPartitionReply, AllocateProducerIdsReply, ForwardReply)
+REQUESTS = (RegisterBroker, BrokerHeartbeat, AlterPartition, AllocateProducerIds, AssignReplicas, Forward)
+REPLIES = (RegisterBrokerReply, BrokerHeartbeatReply, AlterPartitionReply, AllocateProducerIdsReply, AssignReplicasReply, ForwardReply)
 
 
 class BrokerNode:

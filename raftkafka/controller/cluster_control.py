@@ -20,6 +20,7 @@ from raftkafka.base.ids import ZERO_ID, NodeId
 from raftkafka.base.observed import observed
 from raftkafka.base.rules import Rule
 from raftkafka.controller.decision import Decision
+from raftkafka.controller.directory_control import decide_failed_directories
 from raftkafka.controller.leader_changes import changes_with, changes_without, observe_changes
 from raftkafka.controller.sessions import BrokerSessions
 from raftkafka.controller.settings import ControllerSettings
@@ -97,8 +98,14 @@ def _registration_record(request: RegisterBroker, *, broker_epoch: int, fenced: 
 
 
 def decide_heartbeat(image: MetadataImage, request: BrokerHeartbeat, settings: ControllerSettings, now_ms: int) -> Decision:
-    """The next state of a broker: fenced, unfenced, shutting down, gone."""
+    """The next state of a broker: fenced, unfenced, shutting down, gone. Directories that have failed since come first."""
     broker = image.brokers[request.node_id]
+    if request.offline_directories:
+        failed = decide_failed_directories(image, broker, request.offline_directories, settings)
+        if failed.records:
+            after, _ = image.apply(failed.records, image.offset, image.epoch)
+            rest = decide_heartbeat(after, attrs.evolve(request, offline_directories=()), settings, now_ms)
+            return attrs.evolve(rest, records=[*failed.records, *rest.records], observed=[*failed.observed, *rest.observed])
     caught_up = request.applied_offset >= broker.broker_epoch
     if request.want_shutdown:
         return _decide_shutdown(image, broker, settings, caught_up=caught_up, now_ms=now_ms)

@@ -33,6 +33,7 @@ from raftkafka.controller.cluster_control import (
 )
 from raftkafka.controller.config_control import decide_alter_configs, decide_incremental_alter_configs
 from raftkafka.controller.decision import Decision
+from raftkafka.controller.directory_control import decide_assign_replicas
 from raftkafka.controller.isr_control import decide_alter_partition
 from raftkafka.controller.leader_balance import decide_preferred_balance
 from raftkafka.controller.leader_changes import without_epoch_bumps
@@ -51,6 +52,7 @@ from raftkafka.metadata.configs import CLUSTER_DEFAULT, ResourceType
 from raftkafka.metadata.control_messages import (
     AllocateProducerIds,
     AlterPartition,
+    AssignReplicas,
     BrokerHeartbeat,
     RegisterBroker,
     RegisterBrokerReply,
@@ -209,6 +211,9 @@ class QuorumController:
             case AllocateProducerIds():
                 current_registration(image, request.node_id, request.broker_epoch)
                 return decide_allocate_producer_ids(image, request)
+            case AssignReplicas():
+                current_registration(image, request.node_id, request.broker_epoch)
+                return decide_assign_replicas(image, request, settings)
             case CreateTopicsRequest():
                 return decide_create_topics(image, request, settings, self._rng, now_ms)
             case DeleteTopicsRequest():

@@ -70,7 +70,7 @@ def _decide_one(
         PartitionTarget(isr=tuple(member.node_id for member in item.new_isr), leader_recovery_state=item.leader_recovery_state),
         min_isr=policy.min_isr(topic.name, len(partition.replicas)),
         election=Election.UNCLEAN if policy.unclean_election(topic.name) else Election.ONLINE,
-        may_lead=lambda replica: is_active(image, replica),
+        may_lead=lambda replica: is_active(image, replica) and image.brokers[replica].has_online(partition.directory(replica)),
         disabled_rules=settings.disabled_rules,
     )
     if change is None:
@@ -126,6 +126,9 @@ def _refuse_wrong_isr(
     if item.leader_recovery_state == RECOVERING and partition.leader_recovery_state == RECOVERED:
         raise ApiError(ErrorCode.INVALID_REQUEST, "the leader recovery state cannot go from RECOVERED to RECOVERING")
     ineligible = [f"{member.node_id} ({reason})" for member in item.new_isr if (reason := why_ineligible(image, member, disabled_rules))]
+    for node_id in members if partition.directories else ():
+        if not image.brokers[node_id].has_online(partition.directory(node_id)):
+            ineligible.append(f"{node_id} (its log directory has failed)")
     if ineligible:
         raise ApiError(ErrorCode.INELIGIBLE_REPLICA, ", ".join(ineligible))
 

@@ -13,7 +13,7 @@ from raftkafka.base.ids import NodeId, PartitionKey
 from raftkafka.base.observed import observed
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.election import Election, PartitionTarget, change_partition
-from raftkafka.controller.leader_changes import active_brokers, observe_changes
+from raftkafka.controller.leader_changes import active_brokers, may_lead, observe_changes
 from raftkafka.controller.policy import TopicPolicy
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.metadata.image import MetadataImage
@@ -38,7 +38,7 @@ def decide_preferred_balance(image: MetadataImage, settings: ControllerSettings)
                 PartitionTarget(),
                 min_isr=policy.min_isr(topic.name, len(partition.replicas)),
                 election=Election.PREFERRED,
-                may_lead=live.__contains__,
+                may_lead=may_lead(image, partition, live),
                 disabled_rules=settings.disabled_rules,
             )
             if change is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
-from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
+from raftkafka.base.ids import NO_NODE, DirectoryId, NodeId, PartitionKey
 from raftkafka.base.observed import Observed, observed
 from raftkafka.controller.election import Election, PartitionTarget, change_partition
 from raftkafka.controller.policy import TopicPolicy
@@ -34,6 +34,13 @@ def active_brokers(image: MetadataImage) -> frozenset[NodeId]:
     return frozenset(node_id for node_id, broker in image.brokers.items() if broker.is_active)
 
 
+def may_lead(image: MetadataImage, partition: PartitionRegistration, live: frozenset[NodeId]) -> Callable[[NodeId], bool]:
+    """Who may lead this partition: those of the live brokers whose log directory of it works (KIP-858)."""
+    if not partition.directories:
+        return live.__contains__
+    return lambda node_id: node_id in live and image.brokers[node_id].has_online(partition.directory(node_id))
+
+
 def changes_without(image: MetadataImage, settings: ControllerSettings, node_id: NodeId, *, unclean: bool) -> list[PartitionChangeRecord]:
     """The broker leaves all ISRs; `unclean`: it also may have lost unsynced records, and leaves all ELRs."""
 
@@ -54,6 +61,20 @@ def changes_with(image: MetadataImage, settings: ControllerSettings, node_id: No
         return partition.leader == NO_NODE and node_id in partition.replicas
 
     return _changes(image, settings, concerns, _no_target, live=active_brokers(image) | {node_id})
+
+
+def changes_in_directories(
+    image: MetadataImage, settings: ControllerSettings, node_id: NodeId, failed: Sequence[DirectoryId]
+) -> list[PartitionChangeRecord]:
+    """`image` already has these directories out of the broker's registration: what it has there leaves all ISRs, and leads no more."""
+
+    def concerns(partition: PartitionRegistration) -> bool:
+        return node_id in partition.isr and partition.directory(node_id) in failed
+
+    def target(partition: PartitionRegistration) -> PartitionTarget:
+        return PartitionTarget(isr=tuple(replica for replica in partition.isr if replica != node_id))
+
+    return _changes(image, settings, concerns, target, live=active_brokers(image))
 
 
 def changes_of_policy(image: MetadataImage, settings: ControllerSettings, topics: Iterable[TopicImage]) -> list[PartitionChangeRecord]:
@@ -91,7 +112,7 @@ def _changes(
                 target(partition),
                 min_isr=policy.min_isr(topic.name, len(partition.replicas)),
                 election=Election.UNCLEAN if policy.unclean_election(topic.name) else Election.ONLINE,
-                may_lead=live.__contains__,
+                may_lead=may_lead(image, partition, live),
                 disabled_rules=settings.disabled_rules,
             )
             if change is not None:

@@ -13,7 +13,7 @@ from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NO_NODE, PartitionKey
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.election import Election, PartitionTarget, change_partition
-from raftkafka.controller.leader_changes import active_brokers, observe_changes
+from raftkafka.controller.leader_changes import active_brokers, may_lead, observe_changes
 from raftkafka.controller.policy import TopicPolicy
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.metadata.image import MetadataImage
@@ -89,7 +89,7 @@ class _Elections:
             PartitionTarget(),
             min_isr=self._policy.min_isr(topic_name, len(partition.replicas)),
             election=self._election,
-            may_lead=self._live.__contains__,
+            may_lead=may_lead(self._image, partition, self._live),
             disabled_rules=self._settings.disabled_rules,
         )
         if change is None:

@@ -27,7 +27,7 @@ from raftkafka.base.ids import NodeId, PartitionKey
 from raftkafka.base.observed import Observed, observed
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.election import Election, PartitionTarget, change_partition
-from raftkafka.controller.leader_changes import active_brokers, observe_changes
+from raftkafka.controller.leader_changes import active_brokers, may_lead, observe_changes
 from raftkafka.controller.policy import TopicPolicy
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.controller.topic_control import refuse_replicas
@@ -150,7 +150,7 @@ class _Alteration:
             target,
             min_isr=self._policy.min_isr(topic.name, len(target.replicas)),
             election=Election.UNCLEAN if self._policy.unclean_election(topic.name) else Election.ONLINE,
-            may_lead=self._live.__contains__,
+            may_lead=may_lead(self._image, partition, self._live),
             disabled_rules=self._settings.disabled_rules,
         )
         if change is None:

@@ -10,6 +10,8 @@ from raftkafka.metadata.control_messages import (
     AllocateProducerIdsReply,
     AlterPartition,
     AlterPartitionReply,
+    AssignReplicas,
+    AssignReplicasReply,
     BrokerHeartbeat,
     BrokerHeartbeatReply,
     RegisterBroker,
@@ -38,7 +40,7 @@ from raftkafka.protocol.messages.elect_leaders import ElectLeadersRequest, Elect
 from raftkafka.protocol.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
 
 from raftkafka.protocol.messages.list_partition_reassignments import ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse
-ControlRequest = RegisterBroker | BrokerHeartbeat | AlterPartition | AllocateProducerIds
+ControlRequest = RegisterBroker | BrokerHeartbeat | AlterPartition | AllocateProducerIds | AssignReplicas
 """What brokers ask on their own behalf."""
 
 AdminRequest = (
@@ -73,6 +75,8 @@ def refusal_reply(request: ControllerRequest, refusal: ApiError) -> ControllerRe
             return AlterPartitionReply(error=code)
         case AllocateProducerIds():
             return AllocateProducerIdsReply(error=code)
+        case AssignReplicas():
+            return AssignReplicasReply(error=code)
         case CreateTopicsRequest():
             names = dict.fromkeys(topic.name for topic in request.topics)
             topics = [CreatableTopicResult(name=name, error_code=code, error_message=message, configs=[]) for name in names]

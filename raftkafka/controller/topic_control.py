@@ -179,7 +179,9 @@ def _checked_configs(configs: Iterable[CreatableTopicConfig]) -> dict[str, str]:
 
 def _placed(image: MetadataImage, partition_count: int, replication_factor: int, rng: random.Random) -> list[NodeIds]:
     brokers = [
-        UsableBroker(node_id=b.node_id, rack=b.rack, is_live=b.is_active) for b in image.brokers.values() if not b.in_controlled_shutdown
+        UsableBroker(node_id=b.node_id, rack=b.rack, is_live=b.is_active)
+        for b in image.brokers.values()
+        if not b.in_controlled_shutdown and b.takes_replicas
     ]
     return place(brokers, partition_count=partition_count, replication_factor=replication_factor, rng=rng)
 

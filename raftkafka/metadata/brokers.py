@@ -10,9 +10,14 @@ from collections.abc import Mapping
 
 import attrs
 
-from raftkafka.base.ids import DirectoryId, NodeId
+from raftkafka.base.ids import NO_DIRECTORY_ID, DirectoryId, NodeId
 from raftkafka.metadata.control_messages import ListenerEndpoint
-from raftkafka.metadata.records import BrokerRegistrationChangeRecord, RegisterBrokerRecord, UnregisterBrokerRecord
+from raftkafka.metadata.records import (
+    BrokerDirectoriesRecord,
+    BrokerRegistrationChangeRecord,
+    RegisterBrokerRecord,
+    UnregisterBrokerRecord,
+)
 
 Endpoint = ListenerEndpoint
 
@@ -29,11 +34,23 @@ class BrokerRegistration:
     fenced: bool = True
     in_controlled_shutdown: bool = False
     directories: tuple[DirectoryId, ...] = ()
+    """Those that work."""
+    cordoned: tuple[DirectoryId, ...] = ()
+    """Those of them that take no new replicas."""
 
     @property
     def is_active(self) -> bool:
         """Whether it may lead partitions and be in an ISR."""
         return not (self.fenced or self.in_controlled_shutdown)
+
+    @property
+    def takes_replicas(self) -> bool:
+        """Whether a new replica may be placed here: not when all directories are cordoned (KIP-1066)."""
+        return not self.cordoned or any(directory not in self.cordoned for directory in self.directories)
+
+    def has_online(self, directory: DirectoryId) -> bool:
+        """Whether a replica in this directory can be used. One that nobody has assigned yet is wherever its broker has put it."""
+        return directory == NO_DIRECTORY_ID or not self.directories or directory in self.directories
 
     def endpoint(self, listener: str) -> Endpoint | None:
         """The advertised endpoint of that listener name, if it has one."""
@@ -83,6 +100,10 @@ class BrokersReplay:
             fenced=old.fenced if record.fenced is None else record.fenced,
             in_controlled_shutdown=old.in_controlled_shutdown or record.in_controlled_shutdown,
         )
+
+    def change_directories(self, record: BrokerDirectoriesRecord) -> None:
+        brokers = self._touch(record.node_id)
+        brokers[record.node_id] = attrs.evolve(brokers[record.node_id], directories=record.directories, cordoned=record.cordoned)
 
     def finish(self) -> Mapping[NodeId, BrokerRegistration]:
         if self._brokers is None:

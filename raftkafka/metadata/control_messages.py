@@ -119,6 +119,33 @@ class AlterPartitionReply:
 
 
 @attrs.frozen(kw_only=True)
+class AssignedReplica:
+    """The directory that holds the log of a replica; `LOST_DIRECTORY_ID` when no directory that works does."""
+
+    topic_id: TopicId
+    partition: int
+    directory: DirectoryId
+
+
+@attrs.frozen(kw_only=True)
+class AssignReplicas:
+    """A broker says where its replicas are, as far as the metadata has it otherwise, and which of its directories are cordoned
+    (AssignReplicasToDirs of KIP-858; the cordoned ones as KIP-1066 has them in heartbeats)."""
+
+    node_id: NodeId
+    broker_epoch: int
+    cordoned: tuple[DirectoryId, ...] = ()
+    replicas: tuple[AssignedReplica, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class AssignReplicasReply:
+    """What could not be assigned (a partition that is gone) is passed over: the broker sees in the metadata what came of it."""
+
+    error: ErrorCode = ErrorCode.NONE
+
+
+@attrs.frozen(kw_only=True)
 class AllocateProducerIds:
     node_id: NodeId
     broker_epoch: int

@@ -25,6 +25,7 @@ from raftkafka.metadata.brokers import BrokerRegistration, BrokersReplay, Endpoi
 from raftkafka.metadata.client_quotas import ClientQuotasImage, ClientQuotasReplay
 from raftkafka.metadata.configs import ConfigResource, ConfigsImage, ConfigsReplay, ResourceType
 from raftkafka.metadata.records import (
+    BrokerDirectoriesRecord,
     BrokerRegistrationChangeRecord,
     ClientQuotaRecord,
     ConfigRecord,
@@ -145,6 +146,8 @@ class _Replay:
                 self._brokers.unregister(record)
             case BrokerRegistrationChangeRecord():
                 self._brokers.change(record)
+            case BrokerDirectoriesRecord():
+                self._brokers.change_directories(record)
             case ConfigRecord():
                 self._configs.set(record)
             case FeatureLevelRecord():
@@ -239,6 +242,10 @@ def _records_of(image: MetadataImage) -> Iterator[Record]:
             in_controlled_shutdown=broker.in_controlled_shutdown,
             directories=broker.directories,
         )
+        if broker.cordoned:
+            yield BrokerDirectoriesRecord(
+                node_id=broker.node_id, broker_epoch=broker.broker_epoch, directories=broker.directories, cordoned=broker.cordoned
+            )
     for topic in image.topics.by_id.values():
         yield TopicRecord(name=topic.name, topic_id=topic.topic_id)
         for index, partition in topic.partitions.items():

@@ -64,6 +64,16 @@ class BrokerRegistrationChangeRecord:
 
 
 @attrs.frozen(kw_only=True)
+class BrokerDirectoriesRecord:
+    """The log directories of a registered broker that work, and those of them that take no new replicas (KIP-858, KIP-1066)."""
+
+    node_id: NodeId
+    broker_epoch: int
+    directories: tuple[DirectoryId, ...]
+    cordoned: tuple[DirectoryId, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class TopicRecord:
     name: str
     topic_id: TopicId
@@ -165,6 +175,7 @@ Record = (
     | FeatureLevelRecord
     | ProducerIdsRecord
     | NoOpRecord
+    | BrokerDirectoriesRecord
     | ClientQuotaRecord
 )
 
@@ -181,6 +192,7 @@ _TYPES: dict[int, type[Any]] = {
     9: FeatureLevelRecord,
     10: ProducerIdsRecord,
     11: NoOpRecord,
+    13: BrokerDirectoriesRecord,
     12: ClientQuotaRecord,
 }
 _NUMBERS = {cls: number for number, cls in _TYPES.items()}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from raftkafka.base.ids import DirectoryId, NodeId, PartitionKey, TopicId
+from raftkafka.base.ids import NO_DIRECTORY_ID, DirectoryId, NodeId, PartitionKey, TopicId
 from raftkafka.metadata.records import (
     NO_LEADER_CHANGE,
     NO_STATE_CHANGE,
@@ -42,6 +42,13 @@ class PartitionRegistration:
     removing_replicas: tuple[NodeId, ...] = ()
     adding_replicas: tuple[NodeId, ...] = ()
     directories: tuple[DirectoryId, ...] = ()
+    """Where each of `replicas` has its log; empty when none of them has said (their brokers have one directory each)."""
+
+    def directory(self, node_id: NodeId) -> DirectoryId:
+        """The log directory of a replica on its broker; `NO_DIRECTORY_ID` while that is not known."""
+        if not self.directories or node_id not in self.replicas:
+            return NO_DIRECTORY_ID
+        return self.directories[self.replicas.index(node_id)]
 
     @classmethod
     def from_record(cls, record: PartitionRecord) -> PartitionRegistration:
@@ -93,8 +100,16 @@ class PartitionRegistration:
             last_known_elr=self.last_known_elr if record.last_known_elr is None else record.last_known_elr,
             removing_replicas=self.removing_replicas if record.removing_replicas is None else record.removing_replicas,
             adding_replicas=self.adding_replicas if record.adding_replicas is None else record.adding_replicas,
-            directories=self.directories if record.directories is None else record.directories,
+            directories=self._directories_after(record),
         )
+
+    def _directories_after(self, record: PartitionChangeRecord) -> tuple[DirectoryId, ...]:
+        """Replicas that stay keep their directory, those that come have none yet."""
+        if record.directories is not None:
+            return record.directories
+        if record.replicas is None or not self.directories:
+            return self.directories
+        return tuple(self.directory(node_id) for node_id in record.replicas)
 
 
 @attrs.frozen(kw_only=True)

@@ -27,6 +27,7 @@ TOOLS: Mapping[str, ToolEntry] = MappingProxyType(
         ),
         "cluster": ToolEntry("kafka-cluster", "raftkafka.tools.cluster", "The id and the endpoints of a cluster; unregister a broker."),
         "delete-records": ToolEntry("kafka-delete-records", "raftkafka.tools.delete_records", "Delete records before given offsets."),
+        "dump-log": ToolEntry("kafka-dump-log", "raftkafka.tools.dump_log", "What is in the files of a log directory."),
         "features": ToolEntry("kafka-features", "raftkafka.tools.features", "Feature levels of a cluster."),
         "get-offsets": ToolEntry("kafka-get-offsets", "raftkafka.tools.get_offsets", "First, last and other offsets of partitions."),
         "server-start": ToolEntry("kafka-server-start", "raftkafka.tools.server_start", "Run a node."),

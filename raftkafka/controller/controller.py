@@ -37,12 +37,12 @@ from raftkafka.controller.directory_control import decide_assign_replicas
 from raftkafka.controller.isr_control import decide_alter_partition
 from raftkafka.controller.leader_balance import decide_preferred_balance
 from raftkafka.controller.leader_changes import without_epoch_bumps
-from raftkafka.controller.policy import MIN_INSYNC_REPLICAS
 from raftkafka.controller.leader_elections import decide_elect_leaders
+from raftkafka.controller.policy import MIN_INSYNC_REPLICAS
 from raftkafka.controller.producer_ids import decide_allocate_producer_ids
-from raftkafka.controller.requests import ControllerReply, ControllerRequest, refusal_reply
 from raftkafka.controller.quota_control import decide_alter_client_quotas
 from raftkafka.controller.reassignment import decide_alter_reassignments, list_reassignments
+from raftkafka.controller.requests import ControllerReply, ControllerRequest, refusal_reply
 from raftkafka.controller.sessions import FAR_FUTURE_MS, BrokerSessions
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.controller.topic_control import decide_create_partitions, decide_create_topics
@@ -59,17 +59,16 @@ from raftkafka.metadata.control_messages import (
 )
 from raftkafka.metadata.image import MetadataImage
 from raftkafka.metadata.records import ConfigRecord, FeatureLevelRecord, Record, encode_batch
-from raftkafka.protocol.messages.alter_configs import AlterConfigsRequest
 from raftkafka.protocol.messages.alter_client_quotas import AlterClientQuotasRequest
-from raftkafka.protocol.messages.create_partitions import CreatePartitionsRequest
 from raftkafka.protocol.messages.alter_configs import AlterConfigsRequest
 from raftkafka.protocol.messages.alter_partition_reassignments import AlterPartitionReassignmentsRequest
+from raftkafka.protocol.messages.create_partitions import CreatePartitionsRequest
 from raftkafka.protocol.messages.create_topics import CreateTopicsRequest
 from raftkafka.protocol.messages.delete_topics import DeleteTopicsRequest
-from raftkafka.protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
 from raftkafka.protocol.messages.elect_leaders import ElectLeadersRequest
-from raftkafka.protocol.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
+from raftkafka.protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
 from raftkafka.protocol.messages.list_partition_reassignments import ListPartitionReassignmentsRequest
+from raftkafka.protocol.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
 
 LATE_MOVES_MS = 200
 """How much later leaders move away from a fenced broker where that rule is broken."""
@@ -224,10 +223,6 @@ class QuorumController:
                 return decide_incremental_alter_configs(image, request, settings)
             case AlterConfigsRequest():
                 return decide_alter_configs(image, request, settings)
-            case UnregisterBrokerRequest():
-                records = unregister_records(image, NodeId(request.broker_id), settings)
-                reply = UnregisterBrokerResponse(error_code=0, error_message=None)
-                return Decision(reply=reply, records=records, observed=[observed("broker-unregistered", node=request.broker_id)])
             case AlterPartitionReassignmentsRequest():
                 return decide_alter_reassignments(image, request, settings, now_ms)
             case ListPartitionReassignmentsRequest():
@@ -236,6 +231,10 @@ class QuorumController:
                 return decide_elect_leaders(image, request, settings, now_ms)
             case AlterClientQuotasRequest():
                 return decide_alter_client_quotas(image, request)
+            case UnregisterBrokerRequest():
+                records = unregister_records(image, NodeId(request.broker_id), settings)
+                reply = UnregisterBrokerResponse(error_code=0, error_message=None)
+                return Decision(reply=reply, records=records, observed=[observed("broker-unregistered", node=request.broker_id)])
             case _:
                 assert_never(request)
 

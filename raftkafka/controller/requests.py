@@ -20,26 +20,26 @@ from raftkafka.metadata.control_messages import (
 from raftkafka.protocol.messages.alter_client_quotas import AlterClientQuotasRequest, AlterClientQuotasResponse, AlteredEntryData
 from raftkafka.protocol.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse
 from raftkafka.protocol.messages.alter_configs import AlterConfigsResourceResponse as LegacyResourceResponse
-from raftkafka.protocol.messages.create_partitions import (
-    CreatePartitionsRequest,
 from raftkafka.protocol.messages.alter_partition_reassignments import (
     AlterPartitionReassignmentsRequest,
     AlterPartitionReassignmentsResponse,
 )
+from raftkafka.protocol.messages.create_partitions import (
+    CreatePartitionsRequest,
     CreatePartitionsResponse,
     CreatePartitionsTopicResult,
 )
 from raftkafka.protocol.messages.create_topics import CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse
 from raftkafka.protocol.messages.delete_topics import DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse
+from raftkafka.protocol.messages.elect_leaders import ElectLeadersRequest, ElectLeadersResponse
 from raftkafka.protocol.messages.incremental_alter_configs import (
     AlterConfigsResourceResponse,
-from raftkafka.protocol.messages.elect_leaders import ElectLeadersRequest, ElectLeadersResponse
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
+from raftkafka.protocol.messages.list_partition_reassignments import ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse
 from raftkafka.protocol.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
 
-from raftkafka.protocol.messages.list_partition_reassignments import ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse
 ControlRequest = RegisterBroker | BrokerHeartbeat | AlterPartition | AllocateProducerIds | AssignReplicas
 """What brokers ask on their own behalf."""
 
@@ -49,16 +49,16 @@ AdminRequest = (
     | CreatePartitionsRequest
     | IncrementalAlterConfigsRequest
     | AlterConfigsRequest
+    | AlterClientQuotasRequest
     | UnregisterBrokerRequest
-)
-"""What clients ask, forwarded by the broker that they asked."""
-
     | AlterPartitionReassignmentsRequest
     | ListPartitionReassignmentsRequest
     | ElectLeadersRequest
+)
+"""What clients ask, forwarded by the broker that they asked."""
+
 ControllerRequest = ControlRequest | AdminRequest
 
-    | AlterClientQuotasRequest
 ControllerReply = Any
 """The reply value or response message that belongs to the request."""
 
@@ -104,16 +104,16 @@ def refusal_reply(request: ControllerRequest, refusal: ApiError) -> ControllerRe
                 for resource in request.resources
             ]
             return AlterConfigsResponse(responses=legacy)
-        case UnregisterBrokerRequest():
-            return UnregisterBrokerResponse(error_code=code, error_message=message)
-        case _:
-            assert_never(request)
         case AlterClientQuotasRequest():
             entries = [AlteredEntryData(error_code=code, error_message=message, entity=entry.entity) for entry in request.entries]
             return AlterClientQuotasResponse(entries=entries)
+        case UnregisterBrokerRequest():
+            return UnregisterBrokerResponse(error_code=code, error_message=message)
         case AlterPartitionReassignmentsRequest():
             return AlterPartitionReassignmentsResponse(error_code=code, error_message=message, responses=[])
         case ListPartitionReassignmentsRequest():
             return ListPartitionReassignmentsResponse(error_code=code, error_message=message, topics=[])
         case ElectLeadersRequest():
             return ElectLeadersResponse(error_code=code, replica_election_results=[])
+        case _:
+            assert_never(request)

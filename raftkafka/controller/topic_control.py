@@ -233,8 +233,6 @@ def _replicas_refusal(image: MetadataImage, replicas: NodeIds) -> str:
             return f"The manual partition assignment includes broker {replica}, but no such broker is registered."
         if replicas.count(replica) > 1:
             return f"The manual partition assignment includes the broker {replica} more than once."
-    if replication_factor is not None and len(replicas) != replication_factor:
-        return (
     return ""
 
 
@@ -242,6 +240,8 @@ def _assignment_refusal(image: MetadataImage, replicas: NodeIds, partition: int,
     reason = _replicas_refusal(image, replicas)
     if reason:
         return reason
+    if replication_factor is not None and len(replicas) != replication_factor:
+        return (
             f"The manual partition assignment includes a partition with {len(replicas)} replica(s), but this is not consistent with "
             f"previous partitions, which have {replication_factor} replica(s)."
         )

@@ -45,17 +45,17 @@ SERVED: Mapping[int, str] = {
     45: "alter_partition_reassignments",
     46: "list_partition_reassignments",
     47: "offset_delete",
-    55: "describe_quorum",
-    60: "describe_cluster",
-    61: "describe_producers",
     48: "describe_client_quotas",
     49: "alter_client_quotas",
     50: "describe_user_scram_credentials",
+    55: "describe_quorum",
+    60: "describe_cluster",
+    61: "describe_producers",
     64: "unregister_broker",
+    74: "list_config_resources",
     75: "describe_topic_partitions",
 }
 """The APIs that are served and advertised: key to module."""
-    74: "list_config_resources",
 
 Handle = Callable[[Services, Any, RequestContext, Respond], None]
 Refuse = Callable[[Any, ApiError, int], Any]

@@ -124,8 +124,10 @@ class ClusterClient:
 
     # --- asking
 
-    async def ask(self, message: object, broker_id: int | None = None, timeout_s: float | None = None) -> Any:
-        """The answer of that broker, of any when it is None.
+    async def ask(
+        self, message: object, broker_id: int | None = None, timeout_s: float | None = None, *, max_version: int | None = None
+    ) -> Any:
+        """The answer of that broker, of any when it is None, in no higher version than `max_version`.
 
         `Unsupported` when it lacks the API, `RequestFailed` when no answer came in time.
         """
@@ -134,11 +136,12 @@ class ClusterClient:
         while True:
             connection = await self._connection(broker_id, deadline)
             low, high = connection.broker_versions.get(api.key, (0, -1))
-            if max(low, api.min_version) > min(high, api.max_version):
+            version = min(high, api.max_version if max_version is None else max_version)
+            if version < max(low, api.min_version):
                 raise Unsupported(api.name)
             remaining_s = deadline - trio.current_time()
             try:
-                return await connection.request(message, timeout_s=max(0.001, min(self._request_timeout_s, remaining_s)))
+                return await connection.request(message, version=version, timeout_s=max(0.001, min(self._request_timeout_s, remaining_s)))
             except RequestFailed as error:
                 self._forget(connection)
                 if not (error.definite or api.name.startswith(_READS)) or remaining_s <= BACKOFF_S:
@@ -150,12 +153,18 @@ class ClusterClient:
         return await self._ask_while(lambda: self.ask(message, timeout_s=timeout_s), _CONTROLLER_MOVED, timeout_s)
 
     async def ask_coordinator(
-        self, group: str, message: object, timeout_s: float | None = None, *, key_type: int = GROUP_COORDINATOR
+        self,
+        group: str,
+        message: object,
+        timeout_s: float | None = None,
+        *,
+        key_type: int = GROUP_COORDINATOR,
+        max_version: int | None = None,
     ) -> Any:
         """The answer of the coordinator of a group (or transactional id); found again and asked again while it moves or loads."""
 
         async def once() -> Any:
-            return await self.ask(message, await self._coordinator(group, key_type, timeout_s), timeout_s)
+            return await self.ask(message, await self._coordinator(group, key_type, timeout_s), timeout_s, max_version=max_version)
 
         return await self._ask_while(once, _COORDINATOR_MOVED, timeout_s)
 

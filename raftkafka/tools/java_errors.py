@@ -13,8 +13,57 @@ from datetime import datetime
 from types import MappingProxyType
 
 from raftkafka.base.errors import ErrorCode
+from raftkafka.tools.errors import ToolError
 
 PACKAGE = "org.apache.kafka.common.errors."
+ILLEGAL_ARGUMENT = "java.lang.IllegalArgumentException"
+
+
+class JavaError(ToolError):
+    """A failure under the name that Apache's tools give it; `str` is the sentence alone, `named` has the name before it."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.message = message
+
+    @property
+    def named(self) -> str:
+        """`org.apache.kafka.common.errors.TopicExistsException: Topic 'x' already exists.`"""
+        return f"{self.name}: {self.message}"
+
+
+def refusal(code: int, message: str | None = None) -> JavaError:
+    """The error of an answer: its code, and its own sentence or else Kafka's."""
+    return JavaError(exception_name(code), message or default_message(code))
+
+
+def raise_refusal(code: int, message: str | None = None) -> None:
+    """Raises the error of an answer unless its code says that there is none."""
+    if code != ErrorCode.NONE:
+        raise refusal(code, message)
+
+
+def as_java_error(error: Exception) -> JavaError | None:
+    """An error of this program under the name that it would have in Apache's tools; None for a bug."""
+    from raftkafka.base.errors import PeerError
+    from raftkafka.client.cluster import Unsupported
+    from raftkafka.client.connection import RequestFailed
+    from raftkafka.tools.errors import UsageError
+
+    match error:
+        case JavaError():
+            return error
+        case Unsupported():
+            return JavaError(exception_name(ErrorCode.UNSUPPORTED_VERSION), str(error))
+        case RequestFailed():
+            return JavaError(exception_name(ErrorCode.REQUEST_TIMED_OUT), str(error))
+        case PeerError():
+            return JavaError("org.apache.kafka.common.protocol.types.SchemaException", str(error))
+        case UsageError():
+            return JavaError("joptsimple.OptionException", str(error))
+        case _:
+            return None
 
 
 def exception_name(code: int) -> str:

@@ -226,7 +226,7 @@ def _integer(text: str, bits: int) -> int:
 
 
 def _shown(option: Option) -> tuple[str, str]:
-    names = ", ".join(f"--{name}" for name in option.names)
+    names = ", ".join(f"--{name}" if len(name) > 1 else f"-{name}" for name in option.names)
     if option.argument is not None:
         names += f" <{option.argument}>" if not option.optional_argument else f" [{option.argument}]"
     default = f" (default: {option.default})" if option.default is not None else ""

@@ -89,12 +89,16 @@ _DECLARED = (
     Api(48, "DescribeClientQuotas", 0, 1, 1),
     Api(49, "AlterClientQuotas", 0, 1, 1),
     Api(50, "DescribeUserScramCredentials", 0, 0, 0),
+    Api(51, "AlterUserScramCredentials", 0, 0, 0),
     Api(55, "DescribeQuorum", 0, 2, 0),
     Api(60, "DescribeCluster", 0, 2, 0),
     Api(61, "DescribeProducers", 0, 0, 0),
     Api(64, "UnregisterBroker", 0, 0, 0),
+    Api(69, "ConsumerGroupDescribe", 0, 1, 0),
     Api(74, "ListConfigResources", 0, 1, 0),
     Api(75, "DescribeTopicPartitions", 0, 0, 0),
+    Api(80, "AddRaftVoter", 0, 1, 0),
+    Api(81, "RemoveRaftVoter", 0, 0, 0),
 )
 
 APIS: Mapping[int, Api] = MappingProxyType({api.key: api for api in _DECLARED})

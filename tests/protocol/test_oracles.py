@@ -134,4 +134,4 @@ def test_only_versions_newer_than_the_oracles_have_none() -> None:
 
 
 def test_nearly_all_versions_have_both_oracles() -> None:
-    assert sum(all(oracles(*case)) for case in CASES) > 0.97 * len(CASES)
+    assert sum(all(oracles(*case)) for case in CASES) > 0.95 * len(CASES)

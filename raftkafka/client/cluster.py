@@ -21,6 +21,7 @@ import trio
 
 from raftkafka.base.errors import ErrorCode, PeerError
 from raftkafka.base.ids import TopicPartition
+from raftkafka.client.bootstrap import parse_bootstrap
 from raftkafka.client.connection import BrokerConnection, RequestFailed, api_of, connect
 from raftkafka.protocol.messages.describe_cluster import DescribeClusterRequest, DescribeClusterResponse
 from raftkafka.protocol.messages.find_coordinator import FindCoordinatorRequest
@@ -312,19 +313,6 @@ async def open_cluster(
         yield client
     finally:
         await client.close()
-
-
-def parse_bootstrap(text: str) -> list[tuple[str, int]]:
-    """The addresses of `host:port,[v6]:port,PLAINTEXT://host:port`; `ValueError` with Kafka's sentence when one is none."""
-    addresses = []
-    for part in filter(None, (each.strip() for each in text.split(","))):
-        host, _, port = part.rpartition("://")[2].rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-            raise ValueError(f"Invalid url in bootstrap.servers: {part}")
-        addresses.append((host.strip("[]"), int(port)))
-    if not addresses:
-        raise ValueError("No bootstrap urls given in bootstrap.servers")
-    return addresses
 
 
 def _codes(response: Any) -> list[int]:

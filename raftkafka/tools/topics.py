@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-from raftkafka.client.cluster import ClusterClient, parse_bootstrap
+from raftkafka.client.bootstrap import parse_bootstrap
+from raftkafka.client.cluster import ClusterClient
 from raftkafka.metadata.config_defs import TOPIC_DEFS
 from raftkafka.tools.admin import command_config, run_admin
 from raftkafka.tools.errors import ToolError, UsageError
@@ -139,7 +140,7 @@ def _check(options: Options) -> None:
         options.require("topic")
     if options.has("alter"):
         if options.has("config"):
-            raise UsageError(f'Option combination "[bootstrap-server],[config]" can\'t be used with option "[alter]" {_CONFIGS_TOOL}')
+            raise UsageError(f'Option combination "[[bootstrap-server], [config]]" can\'t be used with option "[alter]" {_CONFIGS_TOOL}')
         options.require("partitions")
     _check_combinations(options)
 

@@ -1,0 +1,137 @@
+"""Producers and consumers of confluent-kafka that behave as Java's with the same settings, and tell of their troubles in one line.
+
+Settings are Java's (`bootstrap.servers`, `linger.ms`, `fetch.max.wait.ms` ...); what librdkafka calls otherwise is translated. Where its
+defaults differ from Java's, Java's count: keys go to the partition where Java puts them, a producer is idempotent unless its settings
+forbid it, a consumer reads uncommitted records and may create topics.
+
+Sources: the configuration references of Apache Kafka 4.3 and of librdkafka 2.16; KIP-679 (idempotence by default).
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+
+from raftkafka.client.bootstrap import parse_bootstrap
+from raftkafka.tools.errors import ToolError, UsageError
+from raftkafka.tools.java_errors import default_message, exception_name
+from raftkafka.tools.properties_file import librdkafka_settings
+
+C = TypeVar("C")
+
+DELIVERY_TIMEOUT_MS = 120_000
+QUEUED_RECORDS = 1_000_000
+"""So many records may wait in a producer; by bytes `buffer.memory` limits them."""
+
+_NETWORK_CLIENT = "org.apache.kafka.clients.NetworkClient"
+_UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._ALL_BROKERS_DOWN)
+_JAVA_NAMES: Mapping[int, tuple[str, str]] = {
+    KafkaError._MSG_TIMED_OUT: ("org.apache.kafka.common.errors.TimeoutException", "The record was not delivered in time."),
+    KafkaError._TIMED_OUT: ("org.apache.kafka.common.errors.TimeoutException", "The brokers did not answer in time."),
+    KafkaError._TRANSPORT: ("org.apache.kafka.common.errors.TimeoutException", "No broker could be reached."),
+    KafkaError._ALL_BROKERS_DOWN: ("org.apache.kafka.common.errors.TimeoutException", "No broker could be reached."),
+    KafkaError._UNSUPPORTED_FEATURE: (
+        "org.apache.kafka.common.errors.UnsupportedVersionException",
+        "The broker does not support what was asked for.",
+    ),
+}
+
+
+def check_bootstrap(bootstrap: str) -> None:
+    """`UsageError` when this is no list of `host:port`, `ToolError` when none of the hosts has an address; both in Kafka's words."""
+    try:
+        addresses = parse_bootstrap(bootstrap)
+    except ValueError:
+        raise UsageError("Please provide valid host:port like host1:9091,host2:9092\n") from None
+    if not any(_resolves(host) for host, _ in addresses):
+        raise ToolError(f"No resolvable bootstrap urls given in bootstrap.servers: none of {bootstrap} has an address.")
+
+
+def open_producer(settings: Mapping[str, str], *, only_failures: bool = False) -> Producer:
+    """A producer; `ToolError` in librdkafka's words when it does not accept a setting. With `only_failures` no delivery is told of."""
+    wanted: dict[str, Any] = dict(librdkafka_settings(settings))
+    if only_failures:
+        wanted["delivery.report.only.error"] = True
+    wanted.setdefault("partitioner", "murmur2_random")
+    wanted.setdefault("acks", "all")
+    wanted.setdefault("delivery.timeout.ms", str(DELIVERY_TIMEOUT_MS))
+    wanted.setdefault("queue.buffering.max.messages", str(QUEUED_RECORDS))
+    if "enable.idempotence" not in wanted and "transactional.id" not in wanted:
+        wanted["enable.idempotence"] = "true" if _may_be_idempotent(wanted) else "false"
+    return _open(Producer, wanted)
+
+
+def open_consumer(settings: Mapping[str, str]) -> Consumer:
+    """A consumer that remembers for a commit only what `store_offsets` is told; `ToolError` as in `open_producer`."""
+    wanted: dict[str, Any] = dict(librdkafka_settings(settings))
+    wanted.setdefault("isolation.level", "read_uncommitted")
+    wanted.setdefault("allow.auto.create.topics", "true")
+    wanted.setdefault("enable.auto.offset.store", "false")
+    return _open(Consumer, wanted)
+
+
+def log(level: str, text: str, logger: str, error: str = "") -> None:
+    """Prints a line to stderr as Apache's tools log it; `error` goes on a line of its own, as an exception's."""
+    now = datetime.now().astimezone()
+    print(f"[{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d}] {level} {text} ({logger})", file=sys.stderr)
+    if error:
+        print(error, file=sys.stderr)
+
+
+def java_error(error: KafkaError) -> str:
+    """An error of librdkafka as Java prints the exception: its class and its message."""
+    code = error.code()
+    if code >= 0:
+        return f"{exception_name(code)}: {default_message(code)}"
+    name, message = _JAVA_NAMES.get(code, ("org.apache.kafka.common.KafkaException", error.str()))
+    return f"{name}: {message}"
+
+
+def unreachable_warning(client_id: str) -> Callable[[KafkaError], None]:
+    """What to do with the errors of a client: each broker that cannot be reached is told of once."""
+    told: set[str] = set()
+
+    def on_error(error: KafkaError) -> None:
+        text = error.str()
+        if error.code() == KafkaError._ALL_BROKERS_DOWN or text in told:
+            return
+        told.add(text)
+        if error.code() in _UNREACHABLE:
+            log("WARN", f"[{client_id}] A broker cannot be reached: {_reason(text)}", _NETWORK_CLIENT)
+        else:
+            log("WARN", f"[{client_id}] {text}", _NETWORK_CLIENT)
+
+    return on_error
+
+
+def _open(cls: Callable[[dict[str, Any]], C], settings: Mapping[str, Any]) -> C:
+    # Level 0: what librdkafka would print in its own manner is told by the callback.
+    wanted: dict[str, Any] = {**settings, "log_level": 0, "error_cb": unreachable_warning(settings.get("client.id", "rdkafka"))}
+    try:
+        return cls(wanted)
+    except KafkaException as error:
+        raise ToolError(f"{error.args[0].str()}.") from None
+
+
+def _may_be_idempotent(settings: Mapping[str, Any]) -> bool:
+    """Java's rule: acknowledged by all, with retries, at most five requests under way."""
+    acknowledged = settings["acks"] in ("all", "-1")
+    in_flight = settings.get("max.in.flight.requests.per.connection", settings.get("max.in.flight", "5"))
+    return acknowledged and settings.get("retries", "1") != "0" and (not in_flight.isdecimal() or int(in_flight) <= 5)
+
+
+def _resolves(host: str) -> bool:
+    try:
+        return bool(socket.getaddrinfo(host, None))
+    except OSError:
+        return False
+
+
+def _reason(text: str) -> str:
+    """librdkafka's text without the name of its thread and what it says of its state."""
+    return text.partition(": ")[2].partition(" (after ")[0] or text

@@ -99,6 +99,10 @@ def _read(
         return
     if context.replica_id >= 0:
         end_offset = log.log_end_offset
+        if replicas.throttle.limits_leader and is_throttled(replicas, partition, context.replica_id):
+            max_bytes = min(max_bytes, replicas.throttle.leader.available(replicas.throttle.now_ms))
+            if max_bytes <= 0:
+                return
     else:
         if leader is None and offset > high_watermark:
             raise ApiError(ErrorCode.OFFSET_NOT_AVAILABLE, f"{partition} is known here only up to {high_watermark}")
@@ -120,6 +124,12 @@ def _read(
         result.aborted_transactions = [
             (aborted.producer_id, aborted.first_offset) for aborted in log.aborted_transactions(offset, batches.next_offset)
         ]
+
+
+def is_throttled(replicas: Replicas, partition: Partition, replica_id: int) -> bool:
+    """Whether what this follower reads here counts against the leader's throttle: it is not in sync, and the topic asks for it."""
+    leader = partition.leader
+    return leader is not None and replica_id not in leader.isr and replicas.throttle.covers_leader(partition.topic, partition.key.partition)
 
 
 def _check(partition: Partition, context: FetchContext, wanted: FetchPartition) -> Leader | None:

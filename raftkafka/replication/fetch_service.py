@@ -18,11 +18,11 @@ from raftkafka.base.ids import NodeId
 from raftkafka.protocol.fetch_codec import UNKNOWN_HIGH_WATERMARK, FetchPartitionResult, FetchRequestData
 from raftkafka.replication.deadlines import Deadlines
 from raftkafka.replication.fetch_context import FINAL_EPOCH, INITIAL_EPOCH, FetchContext, FetchedPartition, FetchSessions
-from raftkafka.replication.fetch_reader import acknowledge, has_all, read
+from raftkafka.replication.fetch_reader import acknowledge, has_all, is_throttled, read
 from raftkafka.replication.leader import Leader
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.replicas import Replicas
-from raftkafka.replication.values import FetchDone, FetchReply, ReplicaSettings
+from raftkafka.replication.values import FAR_FUTURE_MS, FetchDone, FetchReply, ReplicaSettings
 
 MIN_BYTES_RECHECK_MS = 5
 """A consumer that wants more than one byte is looked at again at most this often, however often the high watermark moves."""
@@ -118,12 +118,25 @@ class FetchService:
         context.done = None
         self.deadlines.discard(context)
         self._ready.pop(context, None)
+        if context.replica_id >= 0 and self._replicas.throttle.limits_leader:
+            self._spend(context, collected)
         if context.session_id:
             results = self._tell(context, collected)
         else:
             results = [result for _, result in collected]
             context.close()
         done(FetchReply(session_id=context.session_id, results=results))
+
+    def _spend(self, context: FetchContext, collected: Collected) -> None:
+        """What a throttled follower gets is spent when it is sent: it may have been read before, and not been enough to answer."""
+        throttle = self._replicas.throttle
+        for fetched, result in collected:
+            if (
+                result.records_size
+                and fetched.partition is not None
+                and is_throttled(self._replicas, fetched.partition, context.replica_id)
+            ):
+                throttle.leader.spend(result.records_size, throttle.now_ms)
 
     def _tell(self, context: FetchContext, collected: Collected) -> list[FetchPartitionResult]:
         """The results with news, or all in a full response; what returned records goes behind the others, what was told is clean."""
@@ -154,7 +167,17 @@ class FetchService:
         deadline_ms = context.deadline_ms
         if context.replica_id >= 0 and any(map(_owes_high_watermark, context.dirty)):
             deadline_ms = min(deadline_ms, now_ms + self._settings.high_watermark_linger_ms)
+        if context.replica_id >= 0 and self._replicas.throttle.limits_leader:
+            deadline_ms = min(deadline_ms, self._throttled_until_ms(context, now_ms))
         self.deadlines.set(context, deadline_ms)
+
+    def _throttled_until_ms(self, context: FetchContext, now_ms: int) -> int:
+        """When a follower that the throttle keeps from its data may get more; far in the future when it is not kept from any."""
+        for fetched in context.dirty:
+            partition = fetched.partition
+            if partition is not None and not has_all(fetched) and is_throttled(self._replicas, partition, context.replica_id):
+                return max(now_ms + 1, self._replicas.throttle.leader.ready_ms(now_ms))
+        return FAR_FUTURE_MS
 
     def partition_changed(
         self, partition: Partition, *, end_moved: bool, high_watermark_moved: bool, state_changed: bool, now_ms: int

@@ -19,6 +19,7 @@ from raftkafka.base.observed import observed
 from raftkafka.base.rules import Rule
 from raftkafka.protocol.fetch_codec import FetchPartition, FetchPartitionResult, FetchRequestData, FetchResponseData
 from raftkafka.replication.follower import Verdict, apply_fetched
+from raftkafka.replication.follower_throttle import FollowerThrottle
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.replicas import Replicas
 from raftkafka.replication.values import FAR_FUTURE_MS, CloseLeaderLink, OpenLeaderLink, ReplicaSettings, SendFetch
@@ -67,6 +68,7 @@ class LeaderFetcher:
         "_sessions_refused",
         "_settings",
         "_tells_epoch",
+        "_throttle",
         "_urgent",
         "leader_id",
         "targets",
@@ -93,6 +95,7 @@ class LeaderFetcher:
         self._session_epoch = INITIAL_EPOCH
         self._sessions_refused = False
         self._urgent = False
+        self._throttle = FollowerThrottle(replicas)
         self._tells_epoch = replicas.applies(Rule.TRUNCATE_BY_EPOCH)
 
     def add(self, partition: Partition) -> None:
@@ -172,7 +175,7 @@ class LeaderFetcher:
 
     def _send_request(self, now_ms: int) -> None:
         settings = self._settings
-        partitions = [self._ask(key) for key in self._changed]
+        partitions = [self._ask(key, now_ms) for key in self._changed]
         forgotten = [(None, bytes(key.topic_id), key.partition) for key in self._forgotten]
         request = FetchRequestData(
             partitions=partitions,
@@ -195,7 +198,7 @@ class LeaderFetcher:
         self._response_deadline_ms = now_ms + settings.fetch_wait_max_ms + settings.fetch_timeout_ms
         self._replicas.outputs.append(SendFetch(self.leader_id, request))
 
-    def _ask(self, key: PartitionKey) -> FetchPartition:
+    def _ask(self, key: PartitionKey, now_ms: int) -> FetchPartition:
         target = self.targets[key]
         partition = target.partition
         log = partition.log
@@ -207,7 +210,7 @@ class LeaderFetcher:
             key.topic_id,
             key.partition,
             target.asked_offset,
-            self._settings.fetch_max_bytes,
+            self._throttle.max_bytes(partition, self._settings.fetch_max_bytes, now_ms),
             current_leader_epoch=partition.leader_epoch,
             last_fetched_epoch=log.latest_epoch() if self._tells_epoch else -1,
             log_start_offset=log.log_start_offset,
@@ -263,6 +266,9 @@ class LeaderFetcher:
             case Verdict.MOVED:
                 target.backoff_ms = FIRST_BACKOFF_MS
                 self._changed[key] = None
+                until_ms = self._throttle.spend(partition, result.records_size, now_ms)
+                if until_ms > now_ms:
+                    self._delay(key, until_ms)
             case Verdict.RETRY:
                 self._delay(key, now_ms + target.backoff_ms)
                 target.backoff_ms = min(2 * target.backoff_ms, self._settings.fetch_backoff_ms)
@@ -300,6 +306,8 @@ class LeaderFetcher:
         self._next_delay_end_ms = FAR_FUTURE_MS
         for key in list(self._delayed):
             until_ms = self.targets[key].delayed_until_ms
+            if until_ms <= now_ms:
+                until_ms = self.targets[key].delayed_until_ms = self._throttle.ready_ms(self.targets[key].partition, now_ms)
             if until_ms <= now_ms:
                 del self._delayed[key]
                 self._forgotten.pop(key, None)

@@ -146,6 +146,7 @@ class ReplicaManager:
         """Serves a fetch, its session included; `done` is called now, or in a later `settle`, `tick` or `fetch` of the same session."""
         if request.replica_id >= 0:
             self.broker_seen(NodeId(request.replica_id))
+            self._replicas.throttle.now_ms = now_ms
         self._fetches.fetch(request, version=version, now_ms=now_ms, done=done)
 
     def _acknowledged(self, leader: Leader, follower: NodeId, now_ms: int) -> None:
@@ -236,6 +237,7 @@ class ReplicaManager:
     def settle(self, now_ms: int) -> None:
         """Answers everything that became complete; costs what was touched."""
         replicas = self._replicas
+        replicas.throttle.now_ms = now_ms
         while replicas.touched:
             touched, replicas.touched = replicas.touched, {}
             for partition in touched:
@@ -270,6 +272,7 @@ class ReplicaManager:
 
     def tick(self, now_ms: int, wall_ms: int) -> None:
         """Does what is due: time-outs, lingering fetches, ISR shrinking, checkpoints, retries. `settle` follows it."""
+        self._replicas.throttle.now_ms = now_ms
         self._produce.tick(now_ms)
         self._deletions.tick(now_ms)
         self._fetches.tick(now_ms)

@@ -9,6 +9,7 @@ from raftkafka.base.ids import NO_TOPIC_ID, NodeId, PartitionKey, TopicId
 from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.metadata.image import BrokerRegistration, MetadataImage
 from raftkafka.replication.partition import Partition
+from raftkafka.replication.throttle import ReplicationThrottle
 from raftkafka.replication.values import ReplicaOutput
 
 
@@ -28,6 +29,7 @@ class Replicas:
         "outputs",
         "rack_aware",
         "serves_uncommitted",
+        "throttle",
         "touched",
         "watched",
     )
@@ -41,6 +43,7 @@ class Replicas:
         self._requires_broker_epoch = self.applies(Rule.REQUIRE_BROKER_EPOCH)
         self.rack_aware = rack_aware
         self.broker_epoch = -1
+        self.throttle = ReplicationThrottle(node_id)
         self.image = MetadataImage(cluster_id="")
         self.by_key: dict[PartitionKey, Partition] = {}
         self.gone: dict[NodeId, None] = {}

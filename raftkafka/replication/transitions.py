@@ -73,6 +73,7 @@ class Transitions:
                 self._update(partition, registration, now_ms)
         for resource_type, name in delta.changed_configs:
             self._configure(image, resource_type, name)
+            replicas.throttle.configure(image.configs, resource_type, name, now_ms)
 
     def _delete_strays(self, image: MetadataImage, now_ms: int) -> None:
         """Logs of topics that were deleted, or of replicas that were moved, while this broker was down."""

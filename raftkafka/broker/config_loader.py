@@ -29,6 +29,7 @@ from raftkafka.broker.listeners import (
 )
 from raftkafka.broker.properties import PropertiesError, PropertyEntry, environment_entries, parse_override, parse_properties
 from raftkafka.broker.property_checks import no_effect_notices, refusal_of_key
+from raftkafka.metadata.config_checks import refusal_for_topics
 from raftkafka.metadata.config_defs import BROKER_DEFS, InvalidValue, parse_value
 from raftkafka.metadata.control_messages import ListenerEndpoint
 
@@ -178,6 +179,11 @@ class _Reader:
         for key in self._entries:
             if key in BROKER_DEFS and key not in ATTRIBUTE_OF_KEY and BROKER_DEFS[key].default is not None:
                 self._typed(key)
+        if not self.problems:
+            for key, entry in self._entries.items():
+                reason = refusal_for_topics(key, entry.value)
+                if reason:
+                    self._problem(key, f"as the default of topics it is refused: {reason}.")
 
     def _names(self, key: str) -> tuple[str, ...]:
         return tuple(name.strip().upper() for name in self._text(key).split(",") if name.strip())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from raftkafka.base.ids import NodeId
+from raftkafka.base.log_levels import LogLevels
 from raftkafka.broker.channel import ControllerChannel
 from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.connection import Connection
@@ -33,6 +34,7 @@ class Services:
     channel: ControllerChannel
     producer_ids: ProducerIds
     suspects: Suspects
+    log_levels: LogLevels = attrs.field(factory=LogLevels)
     close_connection: Callable[[Connection, str], None]
 
     def alive_brokers(self) -> list[BrokerRegistration]:

@@ -19,7 +19,21 @@ from raftkafka.controller.decision import Decision
 from raftkafka.controller.leader_changes import changes_of_policy, observe_changes
 from raftkafka.controller.policy import MIN_INSYNC_REPLICAS, UNCLEAN_LEADER_ELECTION
 from raftkafka.controller.settings import ControllerSettings
-from raftkafka.metadata.config_defs import BROKER_DEFS, TOPIC_DEFS, ConfigType, validate_broker_config, validate_topic_config
+from raftkafka.metadata.config_checks import (
+    check_broker_configs,
+    check_client_metrics_configs,
+    check_group_configs,
+    check_topic_configs,
+)
+from raftkafka.metadata.config_defs import (
+    CLIENT_METRICS_DEFS,
+    GROUP_DEFS,
+    TOPIC_DEFS,
+    ConfigDef,
+    ConfigType,
+    canonical_text,
+    dynamic_broker_def,
+)
 from raftkafka.metadata.configs import CLUSTER_DEFAULT, ResourceType
 from raftkafka.metadata.image import MetadataImage
 from raftkafka.metadata.records import ConfigRecord, Record
@@ -44,7 +58,7 @@ class Operation(enum.IntEnum):
 
 
 @attrs.frozen(kw_only=True)
-class _Change:
+class ConfigChange:
     """A config of a resource as the request wants it."""
 
     name: str
@@ -59,7 +73,7 @@ def decide_incremental_alter_configs(
     alteration = _Alteration(image)
     responses = []
     for resource in request.resources:
-        changes = [_Change(name=config.name, operation=config.config_operation, value=config.value) for config in resource.configs]
+        changes = [ConfigChange(name=config.name, operation=config.config_operation, value=config.value) for config in resource.configs]
         refusal = alteration.add(resource.resource_type, resource.resource_name, changes)
         responses.append(
             AlterConfigsResourceResponse(
@@ -78,10 +92,10 @@ def decide_alter_configs(image: MetadataImage, request: AlterConfigsRequest, set
     responses = []
     for resource in request.resources:
         given = {config.name for config in resource.configs}
-        changes = [_Change(name=config.name, operation=Operation.SET, value=config.value) for config in resource.configs]
+        changes = [ConfigChange(name=config.name, operation=Operation.SET, value=config.value) for config in resource.configs]
         for name in image.configs.get(resource.resource_type, resource.resource_name):
             if name not in given and not _must_stay(resource.resource_type, resource.resource_name, name):
-                changes.append(_Change(name=name, operation=Operation.DELETE, value=None))
+                changes.append(ConfigChange(name=name, operation=Operation.DELETE, value=None))
         refusal = alteration.add(resource.resource_type, resource.resource_name, changes)
         responses.append(
             LegacyResourceResponse(
@@ -102,7 +116,7 @@ class _Alteration:
         self._seen: set[tuple[int, str]] = set()
         self._records: list[ConfigRecord] = []
 
-    def add(self, resource_type: int, resource_name: str, changes: Sequence[_Change]) -> ApiError | None:
+    def add(self, resource_type: int, resource_name: str, changes: Sequence[ConfigChange]) -> ApiError | None:
         """Adds the records of one resource, or returns why not."""
         resource = (resource_type, resource_name)
         try:
@@ -151,41 +165,83 @@ def _refuse_resource(image: MetadataImage, resource_type: int, resource_name: st
             if not resource_name:
                 raise ApiError(ErrorCode.INVALID_REQUEST, "Default group resources are not allowed.")
         case ResourceType.CLIENT_METRICS:
-            pass
+            if not resource_name:
+                raise ApiError(ErrorCode.INVALID_REQUEST, "Subscription name can't be empty")
         case _:
             raise ApiError(ErrorCode.INVALID_REQUEST, f"Unexpected resource type {resource_type}.")
 
 
-def _records_of(image: MetadataImage, resource_type: int, resource_name: str, changes: Iterable[_Change]) -> list[ConfigRecord]:
+def _records_of(image: MetadataImage, resource_type: int, resource_name: str, changes: Sequence[ConfigChange]) -> list[ConfigRecord]:
     current = image.configs.get(resource_type, resource_name)
+    after = changed_configs(resource_type, current, changes)
+    for change in changes:
+        _refuse_min_isr(resource_type, resource_name, change.name, after.get(change.name))
+    check_configs(resource_type, resource_name, after)
+    return [
+        ConfigRecord(resource_type=resource_type, resource_name=resource_name, name=name, value=after.get(name))
+        for name in dict.fromkeys(change.name for change in changes)
+        if current.get(name) != after.get(name)
+    ]
+
+
+def changed_configs(resource_type: int, current: Mapping[str, str], changes: Iterable[ConfigChange]) -> dict[str, str]:
+    """All settings of a resource after these changes; refuses changes that cannot be made, whatever the values."""
+    after = dict(current)
     seen: set[str] = set()
-    records = []
     for change in changes:
         if not change.name:
             raise ApiError(ErrorCode.INVALID_REQUEST, "a config has no name")
         if change.name in seen:
-            raise ApiError(ErrorCode.INVALID_REQUEST, f"Error due to duplicate config keys: {change.name}")
+            raise ApiError(ErrorCode.INVALID_REQUEST, "Error due to duplicate config keys")
         seen.add(change.name)
-        value = _new_value(resource_type, resource_name, change, current)
-        _refuse_min_isr(resource_type, resource_name, change.name, value)
-        if value is not None:
-            _refuse_value(resource_type, resource_name, change.name, value)
-        if current.get(change.name) != value:
-            records.append(ConfigRecord(resource_type=resource_type, resource_name=resource_name, name=change.name, value=value))
-    return records
+        value = _new_value(resource_type, change, current)
+        if value is None:
+            after.pop(change.name, None)
+        else:
+            after[change.name] = value
+    return after
 
 
-def _new_value(resource_type: int, resource_name: str, change: _Change, current: Mapping[str, str]) -> str | None:
+def check_configs(resource_type: int, resource_name: str, configs: Mapping[str, str]) -> None:
+    """Refuses settings that no resource of its kind may have."""
+    for value in configs.values():
+        if len(value.encode()) > MAX_VALUE_BYTES:
+            reason = f"The configuration value cannot be added because it exceeds the maximum value size of {MAX_VALUE_BYTES} bytes."
+            raise ApiError(ErrorCode.INVALID_CONFIG, reason)
+    match resource_type:
+        case ResourceType.TOPIC:
+            check_topic_configs(configs)
+        case ResourceType.BROKER:
+            check_broker_configs(configs, per_broker=resource_name != CLUSTER_DEFAULT)
+        case ResourceType.CLIENT_METRICS:
+            check_client_metrics_configs(configs)
+        case _:
+            check_group_configs(configs)
+
+
+def _definition(resource_type: int, name: str) -> ConfigDef | None:
+    match resource_type:
+        case ResourceType.TOPIC:
+            return TOPIC_DEFS.get(name)
+        case ResourceType.BROKER:
+            return dynamic_broker_def(name)
+        case ResourceType.CLIENT_METRICS:
+            return CLIENT_METRICS_DEFS.get(name)
+        case _:
+            return GROUP_DEFS.get(name)
+
+
+def _new_value(resource_type: int, change: ConfigChange, current: Mapping[str, str]) -> str | None:
+    definition = _definition(resource_type, change.name)
     match change.operation:
         case Operation.SET:
             if change.value is None:
                 kind = ResourceType(resource_type).name.lower()
                 raise ApiError(ErrorCode.INVALID_CONFIG, f"Null value not supported for {kind} configs: {change.name}")
-            return change.value
+            return canonical_text(definition, change.value)
         case Operation.DELETE:
             return None
         case Operation.APPEND | Operation.SUBTRACT:
-            definition = (TOPIC_DEFS if resource_type == ResourceType.TOPIC else BROKER_DEFS).get(change.name)
             if definition is None or definition.type is not ConfigType.LIST:
                 verb = Operation(change.operation).name
                 raise ApiError(ErrorCode.INVALID_CONFIG, f"Can't {verb} to key {change.name} because its type is not LIST.")
@@ -214,13 +270,3 @@ def _refuse_min_isr(resource_type: int, resource_name: str, name: str, value: st
         raise ApiError(ErrorCode.INVALID_CONFIG, "Broker-level min.insync.replicas cannot be altered while ELR is enabled.")
     if value is None:
         raise ApiError(ErrorCode.INVALID_CONFIG, "Cluster-level min.insync.replicas cannot be removed while ELR is enabled.")
-
-
-def _refuse_value(resource_type: int, resource_name: str, name: str, value: str) -> None:
-    if len(value.encode()) > MAX_VALUE_BYTES:
-        reason = f"The configuration value cannot be added because it exceeds the maximum value size of {MAX_VALUE_BYTES} bytes."
-        raise ApiError(ErrorCode.INVALID_CONFIG, reason)
-    if resource_type == ResourceType.TOPIC:
-        validate_topic_config(name, value)
-    elif resource_type == ResourceType.BROKER:
-        validate_broker_config(name, value, per_broker=resource_name != CLUSTER_DEFAULT)

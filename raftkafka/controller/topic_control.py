@@ -17,7 +17,8 @@ from raftkafka.controller.decision import Decision
 from raftkafka.controller.leader_changes import is_active
 from raftkafka.controller.placement import UsableBroker, place
 from raftkafka.controller.settings import ControllerSettings
-from raftkafka.metadata.config_defs import validate_topic_config
+from raftkafka.metadata.config_checks import check_topic_configs
+from raftkafka.metadata.config_defs import TOPIC_DEFS, canonical_text
 from raftkafka.metadata.configs import ResourceType
 from raftkafka.metadata.image import MetadataImage
 from raftkafka.metadata.records import ConfigRecord, NodeIds, PartitionRecord, Record, TopicRecord
@@ -172,8 +173,8 @@ def _checked_configs(configs: Iterable[CreatableTopicConfig]) -> dict[str, str]:
         raise ApiError(ErrorCode.INVALID_CONFIG, f"Null value not supported for topic configs: {','.join(missing)}")
     for config in configs:
         assert config.value is not None
-        validate_topic_config(config.name, config.value)
-        checked[config.name] = config.value
+        checked[config.name] = canonical_text(TOPIC_DEFS.get(config.name), config.value)
+    check_topic_configs(checked)
     return checked
 
 

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from raftkafka.base.errors import ApiError, ErrorCode
-from raftkafka.metadata.config_table import BROKER_ROWS, TOPIC_ROWS
+from raftkafka.metadata.config_table import BROKER_ROWS, TOPIC_ROWS, BrokerRow, TopicRow
+from raftkafka.metadata.resource_config_table import CLIENT_METRICS_ROWS, DYNAMIC_ONLY_ROWS, GROUP_ROWS
 
 ConfigValue = bool | int | float | str | tuple[str, ...]
 
@@ -37,6 +37,7 @@ OUR_DEFAULTS: Mapping[str, str] = {
 class ConfigType(enum.IntEnum):
     """The type of a value; the number is DescribeConfigs' `config_type`."""
 
+    UNKNOWN = 0
     BOOLEAN = 1
     STRING = 2
     INT = 3
@@ -78,9 +79,9 @@ class InvalidValue(ValueError):
     """A value that its key does not allow; the text is a whole sentence that names both."""
 
 
-def _broker_defs() -> dict[str, ConfigDef]:
+def _broker_defs(rows: Iterable[BrokerRow]) -> dict[str, ConfigDef]:
     defs = {}
-    for marked_name, default, type_name, mode, allowed in BROKER_ROWS:
+    for marked_name, default, type_name, mode, allowed in rows:
         name = marked_name.lstrip("~")
         defs[name] = ConfigDef(
             name=name,
@@ -93,9 +94,9 @@ def _broker_defs() -> dict[str, ConfigDef]:
     return defs
 
 
-def _topic_defs() -> dict[str, ConfigDef]:
+def _defs_with_synonyms(rows: Iterable[TopicRow]) -> dict[str, ConfigDef]:
     defs = {}
-    for marked_name, default, type_name, synonyms, allowed in TOPIC_ROWS:
+    for marked_name, default, type_name, synonyms, allowed in rows:
         name = marked_name.lstrip("~")
         defs[name] = ConfigDef(
             name=name,
@@ -108,18 +109,32 @@ def _topic_defs() -> dict[str, ConfigDef]:
     return defs
 
 
-BROKER_DEFS: Mapping[str, ConfigDef] = _broker_defs()
-TOPIC_DEFS: Mapping[str, ConfigDef] = _topic_defs()
+BROKER_DEFS: Mapping[str, ConfigDef] = _broker_defs(BROKER_ROWS)
+TOPIC_DEFS: Mapping[str, ConfigDef] = _defs_with_synonyms(TOPIC_ROWS)
+GROUP_DEFS: Mapping[str, ConfigDef] = _defs_with_synonyms(GROUP_ROWS)
+CLIENT_METRICS_DEFS: Mapping[str, ConfigDef] = _defs_with_synonyms(CLIENT_METRICS_ROWS)
+DYNAMIC_ONLY_DEFS: Mapping[str, ConfigDef] = _broker_defs(DYNAMIC_ONLY_ROWS)
+"""Broker keys that no properties file may hold."""
+
+LISTENER_PREFIX = "listener.name."
+
+
+def dynamic_broker_def(name: str) -> ConfigDef | None:
+    """What is known of a key that was set on a broker while it runs; `listener.name.<listener>.` before a key makes no other key of it."""
+    if name.startswith(LISTENER_PREFIX):
+        name = name.removeprefix(LISTENER_PREFIX).partition(".")[2]
+    return BROKER_DEFS.get(name) or DYNAMIC_ONLY_DEFS.get(name)
+
 
 BROKER_KEY_FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "log.roll.ms": ("log.roll.ms", "log.roll.hours"),
     "log.roll.jitter.ms": ("log.roll.jitter.ms", "log.roll.jitter.hours"),
     "log.flush.interval.ms": ("log.flush.interval.ms", "log.flush.scheduler.interval.ms"),
     "log.retention.ms": ("log.retention.ms", "log.retention.minutes", "log.retention.hours"),
-    "log.dirs": ("log.dirs", "log.dir"),
 }
 """Broker keys that fall back to others in coarser units, in order."""
 
+_THROTTLED_REPLICAS = "[partitionId]"
 _MS_PER_UNIT = {".hours": 3_600_000, ".minutes": 60_000}
 _INTEGER_RANGES = {
     ConfigType.SHORT: (-(2**15), 2**15 - 1),
@@ -131,10 +146,17 @@ _INTEGER_RANGES = {
 def parse_value(definition: ConfigDef, text: str) -> ConfigValue:
     """The typed value of `text`; `InvalidValue` when it is of the wrong type or not allowed."""
     value = _parse_type(definition, text.strip())
-    reason = _refusal(definition.allowed, value, text.strip())
+    reason = _refusal(definition, value, text.strip())
     if reason:
-        raise _invalid(definition, text, reason)
+        raise _invalid(definition, _shown_in_refusal(definition, value, text), reason)
     return value
+
+
+def canonical_text(definition: ConfigDef | None, text: str) -> str:
+    """The text that is kept of a value that was given: without blanks around it, or around the items of a list."""
+    if definition is not None and definition.type is ConfigType.LIST:
+        return ",".join(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
+    return text.strip()
 
 
 def value_in_ms(definition: ConfigDef, value: int) -> int:
@@ -145,47 +167,21 @@ def value_in_ms(definition: ConfigDef, value: int) -> int:
     return value
 
 
-def validate_topic_config(name: str, value: str | None) -> None:
-    """Refuses (INVALID_CONFIG) a topic key that does not exist, or a value that it does not allow."""
-    definition = TOPIC_DEFS.get(name)
-    if definition is None:
-        raise ApiError(ErrorCode.INVALID_CONFIG, f"Unknown topic config name: {name}")
-    _validate(definition, value)
-
-
-def validate_broker_config(name: str, value: str | None, *, per_broker: bool = True) -> None:
-    """Refuses what may not be set dynamically on a broker, or (`per_broker` false) as the default of all brokers.
-
-    A key that Kafka does not know is accepted, as Kafka does (plugins have keys of their own).
-    """
-    definition = BROKER_DEFS.get(name)
-    if definition is None:
-        return
-    if definition.mode is DynamicMode.READ_ONLY:
-        raise ApiError(ErrorCode.INVALID_REQUEST, f"Cannot update these configs dynamically: Set({name})")
-    if not per_broker and definition.mode is DynamicMode.PER_BROKER:
-        message = f"Cannot update these configs at default cluster level, broker id must be specified: Set({name})"
-        raise ApiError(ErrorCode.INVALID_REQUEST, message)
-    _validate(definition, value)
-
-
 def nearest_names(name: str, known: Iterable[str], *, limit: int = 1) -> list[str]:
     """The known names that look most like `name`, best first; empty when none is near."""
     return difflib.get_close_matches(name, list(known), n=limit, cutoff=0.75)
 
 
-def _validate(definition: ConfigDef, value: str | None) -> None:
-    if value is None:
-        raise ApiError(ErrorCode.INVALID_CONFIG, f"Null value not supported for : {definition.name}")
-    try:
-        parse_value(definition, value)
-    except InvalidValue as error:
-        raise ApiError(ErrorCode.INVALID_CONFIG, str(error)) from None
-
-
 def _invalid(definition: ConfigDef, text: str, reason: str) -> InvalidValue:
     shown = "[hidden]" if definition.sensitive else text
     return InvalidValue(f"Invalid value {shown} for configuration {definition.name}: {reason}")
+
+
+def _shown_in_refusal(definition: ConfigDef, value: ConfigValue, text: str) -> str:
+    """As Kafka prints what it has parsed."""
+    if isinstance(value, tuple) and definition.allowed.startswith(_THROTTLED_REPLICAS):
+        return f"[{', '.join(value)}]"
+    return str(value) if isinstance(value, float) else text
 
 
 def _parse_type(definition: ConfigDef, text: str) -> ConfigValue:
@@ -205,18 +201,19 @@ def _parse_type(definition: ConfigDef, text: str) -> ConfigValue:
             return float(text)
         case ConfigType.LIST:
             return tuple(item.strip() for item in text.split(",")) if text else ()
-        case ConfigType.STRING | ConfigType.CLASS | ConfigType.PASSWORD:
+        case ConfigType.STRING | ConfigType.CLASS | ConfigType.PASSWORD | ConfigType.UNKNOWN:
             return text
 
 
-def _refusal(allowed: str, value: ConfigValue, text: str) -> str:
+def _refusal(definition: ConfigDef, value: ConfigValue, text: str) -> str:
     """Why `value` is not allowed, or an empty string. `allowed` is the notation of `config_table`."""
+    allowed = definition.allowed
     if not allowed or allowed == "non-null string":
         return ""
     if allowed.startswith("non-empty"):
         return "" if text else "must not be empty"
-    if allowed.startswith("[partitionId]"):
-        return _throttle_refusal(text)
+    if allowed.startswith(_THROTTLED_REPLICAS):
+        return _throttle_refusal(definition.name, text)
     if isinstance(value, bool):
         return ""
     if isinstance(value, int | float):
@@ -230,6 +227,8 @@ def _range_refusal(allowed: str, value: float) -> str:
         return ""
     parts = bounds.strip("[]").split(",")
     low, high = float(parts[0]), float(parts[-1]) if parts[-1] != "..." else None
+    if exception and not (low <= value and (high is None or value <= high)):
+        return f"Value must be between {parts[0]} and {parts[-1]} or equal to {exception}"
     if value < low:
         return f"Value must be at least {parts[0]}"
     if high is not None and value > high:
@@ -247,7 +246,8 @@ def _choice_refusal(allowed: str, items: tuple[str, ...]) -> str:
     return ""
 
 
-def _throttle_refusal(text: str) -> str:
-    if text in ("", "*", "none") or re.fullmatch(r"([0-9]+:[0-9]+)(,[0-9]+:[0-9]+)*", text):
+def _throttle_refusal(name: str, text: str) -> str:
+    if text in ("", "*") or re.fullmatch(r"([0-9]+:[0-9]+)(,[0-9]+:[0-9]+)*", text):
         return ""
-    return "must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+    wanted = "the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+    return f"{name} must be {wanted}"

@@ -18,10 +18,14 @@ import attrs
 from raftkafka.metadata.config_defs import (
     BROKER_DEFS,
     BROKER_KEY_FALLBACKS,
+    CLIENT_METRICS_DEFS,
+    DYNAMIC_ONLY_DEFS,
+    GROUP_DEFS,
     TOPIC_DEFS,
     ConfigDef,
     ConfigType,
     DynamicMode,
+    dynamic_broker_def,
     value_in_ms,
 )
 
@@ -94,7 +98,7 @@ def effective_topic_value(name: str, overrides: Mapping[str, str], layers: Broke
     for synonym in definition.broker_synonyms:
         value = layers.lookup(synonym)
         if value is not None:
-            return _in_unit_of(definition, synonym, value)
+            return value_for_topics(definition, synonym, value)
     return definition.default
 
 
@@ -111,40 +115,92 @@ def describe_topic(
     return tuple(
         _describe_topic_key(definition, overrides, layers)
         for name, definition in sorted(TOPIC_DEFS.items())
-        if (name in names if names is not None else not definition.internal)
+        if (name in names if names else not definition.internal or name in overrides)
     )
 
 
 def describe_broker(layers: BrokerLayers, *, names: Collection[str] | None = None) -> tuple[DescribedConfig, ...]:
-    """All keys of a broker, or those asked for, sorted by name."""
-    return tuple(
+    """All keys of a broker, or those asked for, sorted by name; and what was set dynamically beside them."""
+    described = [
         _describe_broker_key(definition, layers)
-        for name, definition in sorted(BROKER_DEFS.items())
-        if (name in names if names is not None else not definition.internal)
-    )
+        for name, definition in BROKER_DEFS.items()
+        if (name in names if names else not definition.internal)
+    ]
+    for layer, source in layers.by_precedence()[:2]:
+        for name, value in layer.items():
+            of_another_broker = source is ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG and (
+                name in DYNAMIC_ONLY_DEFS or name in layers.dynamic
+            )
+            if name not in BROKER_DEFS and not of_another_broker and (not names or name in names):
+                described.append(_describe_as_set(name, value, source))
+    return tuple(sorted(described, key=lambda each: each.name))
 
 
 def describe_cluster_defaults(cluster: Mapping[str, str], *, names: Collection[str] | None = None) -> tuple[DescribedConfig, ...]:
     """The dynamic defaults of all brokers (resource BROKER with an empty name): only what is set."""
-    source = ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG
+    return tuple(
+        _describe_as_set(name, value, ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG)
+        for name, value in sorted(cluster.items())
+        if not names or name in names
+    )
+
+
+def describe_group(
+    overrides: Mapping[str, str], layers: BrokerLayers, *, names: Collection[str] | None = None
+) -> tuple[DescribedConfig, ...]:
+    """All keys of a group, whether it exists or not, or those asked for, sorted by name."""
     described = []
-    for name, value in sorted(cluster.items()):
-        if names is not None and name not in names:
+    for name, definition in sorted(GROUP_DEFS.items()):
+        if names and name not in names:
             continue
-        definition = BROKER_DEFS.get(name)
-        shown = None if definition is None or definition.sensitive else value
-        described.append(
-            DescribedConfig(
-                name=name,
-                value=shown,
-                type=definition.type if definition else ConfigType.STRING,
-                source=source,
-                read_only=False,
-                sensitive=shown is None,
-                synonyms=(ConfigSynonym(name, shown, source),),
-            )
-        )
+        if definition.broker_synonyms:
+            synonyms = _broker_synonyms(definition.broker_synonyms[0], layers)
+        else:
+            synonyms = (ConfigSynonym(name, definition.default, ConfigSource.DEFAULT_CONFIG),)
+        if name in overrides:
+            synonyms = (ConfigSynonym(name, overrides[name], ConfigSource.GROUP_CONFIG), *synonyms)
+        described.append(_of_synonyms(definition, synonyms))
     return tuple(described)
+
+
+def describe_client_metrics(overrides: Mapping[str, str], *, names: Collection[str] | None = None) -> tuple[DescribedConfig, ...]:
+    """All keys of a client metrics subscription, or those asked for, sorted by name."""
+    described = []
+    for name, definition in sorted(CLIENT_METRICS_DEFS.items()):
+        if names and name not in names:
+            continue
+        own = (ConfigSynonym(name, overrides[name], ConfigSource.CLIENT_METRICS_CONFIG),) if name in overrides else ()
+        described.append(_of_synonyms(definition, own))
+    return tuple(described)
+
+
+def _of_synonyms(definition: ConfigDef, synonyms: tuple[ConfigSynonym, ...]) -> DescribedConfig:
+    """A key of which the first synonym is in effect; without any, its default is."""
+    return DescribedConfig(
+        name=definition.name,
+        value=synonyms[0].value if synonyms else definition.default,
+        type=definition.type,
+        source=synonyms[0].source if synonyms else ConfigSource.DEFAULT_CONFIG,
+        read_only=False,
+        sensitive=definition.sensitive,
+        synonyms=synonyms,
+    )
+
+
+def _describe_as_set(name: str, value: str, source: ConfigSource) -> DescribedConfig:
+    """A key in the one place where it is set. What nobody knows may be a secret, and is read-only, as all beside the known keys."""
+    definition = dynamic_broker_def(name)
+    sensitive = definition is None or definition.sensitive
+    shown = None if sensitive else value
+    return DescribedConfig(
+        name=name,
+        value=shown,
+        type=definition.type if definition is not None else ConfigType.UNKNOWN,
+        source=source,
+        read_only=definition is None or definition.name != name,
+        sensitive=sensitive,
+        synonyms=(ConfigSynonym(name, shown, source),),
+    )
 
 
 def _describe_topic_key(definition: ConfigDef, overrides: Mapping[str, str], layers: BrokerLayers) -> DescribedConfig:
@@ -197,7 +253,10 @@ def _shown(name: str, value: str) -> str | None:
     return None if BROKER_DEFS[name].sensitive else value
 
 
-def _in_unit_of(definition: ConfigDef, synonym: str, value: str) -> str:
+def value_for_topics(definition: ConfigDef, synonym: str, value: str) -> str:
+    """What the value of a broker key means for the topic key that falls back to it: in its unit, and -1 for any retention without limit."""
     if definition.name.endswith(".ms") and synonym.endswith((".hours", ".minutes")):
         return str(value_in_ms(BROKER_DEFS[synonym], int(value)))
+    if definition.name == "retention.ms" and int(value) < 0:
+        return "-1"
     return value

@@ -1,6 +1,7 @@
 """The log: one line for each `Observed`, and for what the shell sees, on stderr, for people or as JSON.
 
-Lines about peers are limited to `PEER_LINES_PER_SECOND`, so that a hostile one cannot fill the disk; what was held back is counted.
+Each line belongs to a logger of `base.log_levels`, whose level decides whether it is written. Lines about peers are limited to
+`PEER_LINES_PER_SECOND`, so that a hostile one cannot fill the disk; what was held back is counted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import sys
 import time
 from typing import Any, Literal
 
+from raftkafka.base.log_levels import NODE, PEERS, SERVER, LogLevels
 from raftkafka.base.observed import Observed
 
 PEER_LINES_PER_SECOND = 10
@@ -23,21 +25,29 @@ class ServerLog:
         self._logger = _make_logger(log_format).bind(logged_by=node_id)
         self._peer_second = 0
         self._peer_lines = 0
+        self.levels = LogLevels()
+        """Those of the node, once there is one: a client may change them."""
 
     def observed(self, observed: Observed) -> None:
-        self._logger.info(observed.kind, **observed.fields)
+        if self.levels.passes(NODE, "INFO"):
+            self._logger.info(observed.kind, **observed.fields)
 
     def info(self, event: str, **fields: Any) -> None:
-        self._logger.info(event, **fields)
+        if self.levels.passes(SERVER, "INFO"):
+            self._logger.info(event, **fields)
 
     def warning(self, event: str, **fields: Any) -> None:
-        self._logger.warning(event, **fields)
+        if self.levels.passes(SERVER, "WARN"):
+            self._logger.warning(event, **fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        self._logger.error(event, **fields)
+        if self.levels.passes(SERVER, "ERROR"):
+            self._logger.error(event, **fields)
 
     def peer_trouble(self, event: str, **fields: Any) -> None:
         """A warning about a peer, dropped when there were many within this second."""
+        if not self.levels.passes(PEERS, "WARN"):
+            return
         second = int(time.monotonic())
         if second != self._peer_second:
             if self._peer_lines > PEER_LINES_PER_SECOND:

@@ -86,6 +86,7 @@ def _run(config: BrokerConfig, log: ServerLog) -> None:
     with _locked(directories_of(config)):
         disk = PosixDisk("", max_open_files=max_descriptors // 2 - RESERVED_DESCRIPTORS)
         node = BrokerNode(config=config, disk=disk, rng=random.SystemRandom(), meta=identity)
+        log.levels = node.parts.services.log_levels
 
         async def serve() -> None:
             await run_server(

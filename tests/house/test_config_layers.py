@@ -4,13 +4,14 @@ import pytest
 
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NodeId
+from raftkafka.metadata.config_checks import check_broker_configs, check_topic_configs
 from raftkafka.metadata.config_defs import (
     BROKER_DEFS,
+    DYNAMIC_ONLY_DEFS,
+    GROUP_DEFS,
     OUR_DEFAULTS,
     TOPIC_DEFS,
     parse_value,
-    validate_broker_config,
-    validate_topic_config,
 )
 from raftkafka.metadata.config_layers import (
     BrokerLayers,
@@ -106,7 +107,7 @@ def test_our_default_is_allowed(name: str) -> None:
 
 
 def test_every_default_is_allowed() -> None:
-    for definition in (*BROKER_DEFS.values(), *TOPIC_DEFS.values()):
+    for definition in (*BROKER_DEFS.values(), *TOPIC_DEFS.values(), *GROUP_DEFS.values(), *DYNAMIC_ONLY_DEFS.values()):
         if definition.default:
             parse_value(definition, definition.default)
 
@@ -126,7 +127,7 @@ def test_every_default_is_allowed() -> None:
 )
 def test_bad_topic_value_is_refused_in_kafkas_words(name: str, value: str, says: str) -> None:
     with pytest.raises(ApiError) as refused:
-        validate_topic_config(name, value)
+        check_topic_configs({name: value})
     assert refused.value.code is ErrorCode.INVALID_CONFIG
     assert says in refused.value.message
 
@@ -136,17 +137,17 @@ def test_bad_topic_value_is_refused_in_kafkas_words(name: str, value: str, says:
     [("retention.ms", "-1"), ("cleanup.policy", "compact,delete"), ("compression.gzip.level", "-1"), ("preallocate", "TRUE")],
 )
 def test_good_topic_value_is_accepted(name: str, value: str) -> None:
-    validate_topic_config(name, value)
+    check_topic_configs({name: value})
 
 
 def test_read_only_broker_key_cannot_be_altered() -> None:
     with pytest.raises(ApiError, match="Cannot update these configs dynamically"):
-        validate_broker_config("num.partitions", "3")
+        check_broker_configs({"num.partitions": "3"}, per_broker=True)
 
 
 def test_per_broker_key_cannot_be_a_cluster_default() -> None:
     with pytest.raises(ApiError, match="broker id must be specified"):
-        validate_broker_config("listeners", "PLAINTEXT://x:1", per_broker=False)
+        check_broker_configs({"listeners": "PLAINTEXT://x:1"}, per_broker=False)
 
 
 def test_topics_with_equal_overrides_share_their_settings() -> None:

@@ -1,8 +1,9 @@
-"""DescribeConfigs (32), versions 1 to 4: the settings of topics and brokers with where each value comes from (KIP-226, KIP-569).
+"""DescribeConfigs (32), versions 1 to 4: settings with where each value comes from (KIP-226, KIP-569).
 
-- Resource types: TOPIC (2), BROKER (4; the broker itself answers for its own file; an empty name means the cluster-wide defaults),
-  GROUP (32; settings that were given). Values of sensitive keys are null.
-Not implemented: BROKER_LOGGER (8) and CLIENT_METRICS (16) are refused with INVALID_REQUEST; documentation texts are null.
+- Resource types: TOPIC (2); BROKER (4): the broker itself answers for its own file, an empty name means the cluster-wide defaults;
+  BROKER_LOGGER (8): the levels of this broker's loggers; CLIENT_METRICS (16) and GROUP (32): all keys, whether anything was set or not.
+- No names of keys, or an empty list, mean all. Values of sensitive keys, and of keys that nobody knows, are null.
+Not implemented: documentation texts are null.
 """
 
 from __future__ import annotations
@@ -10,11 +11,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raftkafka.base.errors import ApiError, ErrorCode
+from raftkafka.broker.config_changes import broker_layers, describe_log_levels
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.handlers.responder import Respond
 from raftkafka.broker.services import Services
-from raftkafka.metadata.config_layers import BrokerLayers, DescribedConfig, describe_broker, describe_cluster_defaults, describe_topic
-from raftkafka.metadata.configs import ResourceType
+from raftkafka.controller.topic_control import refuse_topic_name
+from raftkafka.metadata.config_defs import ConfigType
+from raftkafka.metadata.config_layers import (
+    ConfigSource,
+    DescribedConfig,
+    describe_broker,
+    describe_client_metrics,
+    describe_cluster_defaults,
+    describe_group,
+    describe_topic,
+)
+from raftkafka.metadata.configs import CLUSTER_DEFAULT, ResourceType
 from raftkafka.protocol.messages.describe_configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
@@ -45,31 +57,55 @@ def refuse(request: DescribeConfigsRequest, error: ApiError, version: int) -> De
     return DescribeConfigsResponse(results=[_result(resource, error=error) for resource in request.resources])
 
 
-def broker_layers(services: Services) -> BrokerLayers:
-    """The settings of this broker by layer."""
-    configs = services.image.configs
-    return BrokerLayers(
-        dynamic=configs.get(ResourceType.BROKER, str(services.node_id)),
-        cluster=configs.get(ResourceType.BROKER, ""),
-        static=services.config.static,
-    )
-
-
 def _describe(services: Services, resource: DescribeConfigsResource) -> Sequence[DescribedConfig]:
     names = resource.configuration_keys
     name = resource.resource_name
     configs = services.image.configs
-    if resource.resource_type == ResourceType.TOPIC:
-        if name not in services.image.topics.by_name:
-            raise ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name}")
-        return describe_topic(configs.get(ResourceType.TOPIC, name), broker_layers(services), names=names)
-    if resource.resource_type == ResourceType.BROKER:
-        if name == "":
-            return describe_cluster_defaults(configs.get(ResourceType.BROKER, ""), names=names)
-        if name != str(services.node_id):
-            raise ApiError(ErrorCode.INVALID_REQUEST, f"broker {services.node_id} cannot describe the settings of broker {name}")
-        return describe_broker(broker_layers(services), names=names)
-    raise ApiError(ErrorCode.INVALID_REQUEST, f"settings of resource type {resource.resource_type} are not kept by this version")
+    match resource.resource_type:
+        case ResourceType.TOPIC:
+            refuse_topic_name(name)
+            if name not in services.image.topics.by_name:
+                raise ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            return describe_topic(configs.get(ResourceType.TOPIC, name), broker_layers(services), names=names)
+        case ResourceType.BROKER:
+            if name == CLUSTER_DEFAULT:
+                return describe_cluster_defaults(configs.get(ResourceType.BROKER, CLUSTER_DEFAULT), names=names)
+            _require_this_broker(services, name, also=" or empty string,")
+            return describe_broker(broker_layers(services), names=names)
+        case ResourceType.BROKER_LOGGER:
+            _require_this_broker(services, name, also="")
+            return [_log_level(*item) for item in describe_log_levels(services.log_levels).items() if not names or item[0] in names]
+        case ResourceType.CLIENT_METRICS:
+            if not name:
+                raise ApiError(ErrorCode.INVALID_REQUEST, "Client metrics subscription name must not be empty")
+            return describe_client_metrics(configs.get(ResourceType.CLIENT_METRICS, name), names=names)
+        case ResourceType.GROUP:
+            if not name:
+                raise ApiError(ErrorCode.INVALID_REQUEST, "Group name must not be empty")
+            return describe_group(configs.get(ResourceType.GROUP, name), broker_layers(services), names=names)
+        case _:
+            raise ApiError(ErrorCode.INVALID_REQUEST, f"Unsupported resource type: {resource.resource_type}")
+
+
+def _require_this_broker(services: Services, name: str, *, also: str) -> None:
+    if not name:
+        raise ApiError(ErrorCode.INVALID_REQUEST, "Broker id must not be empty")
+    if not name.removeprefix("-").isdecimal():
+        raise ApiError(ErrorCode.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
+    if int(name) != services.node_id:
+        raise ApiError(ErrorCode.INVALID_REQUEST, f"Unexpected broker id, expected {services.node_id}{also} but received {name}")
+
+
+def _log_level(logger: str, level: str) -> DescribedConfig:
+    return DescribedConfig(
+        name=logger,
+        value=level,
+        type=ConfigType.UNKNOWN,
+        source=ConfigSource.DYNAMIC_BROKER_LOGGER_CONFIG,
+        read_only=False,
+        sensitive=False,
+        synonyms=(),
+    )
 
 
 def _config(config: DescribedConfig, *, synonyms: bool) -> DescribeConfigsResourceResult:

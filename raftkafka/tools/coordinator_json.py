@@ -65,11 +65,14 @@ def key_json(key: bytes, classes: Classes) -> dict[str, Any]:
     return {"type": str(number), "data": to_json(message, 0)}
 
 
-def value_json(key: bytes, value: bytes, classes: Classes) -> dict[str, Any]:
-    """`{"version": ..., "data": ...}` of the value that belongs to a key. Raises as `key_json`."""
+def value_json(key: bytes, value: bytes, classes: Classes, *, embedded: bool = True) -> dict[str, Any]:
+    """`{"version": ..., "data": ...}` of the value that belongs to a key, with `embedded` also what consumers put into it.
+
+    Raises as `key_json`.
+    """
     message, version = read_versioned(_classes(record_type(key), classes)[1], value)
     data = to_json(message, version)
-    if isinstance(message, classic.GroupMetadataValue) and message.protocol_type == "consumer":
+    if embedded and isinstance(message, classic.GroupMetadataValue) and message.protocol_type == "consumer":
         for member in data["members"]:
             _open_embedded(member, "subscription", ConsumerProtocolSubscription)
             _open_embedded(member, "assignment", ConsumerProtocolAssignment)

@@ -26,6 +26,7 @@ TOOLS: Mapping[str, ToolEntry] = MappingProxyType(
             "kafka-broker-api-versions", "raftkafka.tools.broker_api_versions", "The API versions of each broker."
         ),
         "cluster": ToolEntry("kafka-cluster", "raftkafka.tools.cluster", "The id and the endpoints of a cluster; unregister a broker."),
+        "console-consumer": ToolEntry("kafka-console-consumer", "raftkafka.tools.console_consumer", "Print the records of topics."),
         "console-producer": ToolEntry("kafka-console-producer", "raftkafka.tools.console_producer", "Send lines of text as records."),
         "delete-records": ToolEntry("kafka-delete-records", "raftkafka.tools.delete_records", "Delete records before given offsets."),
         "dump-log": ToolEntry("kafka-dump-log", "raftkafka.tools.dump_log", "What is in the files of a log directory."),

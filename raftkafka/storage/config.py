@@ -48,10 +48,14 @@ class LogConfig:
     producer_id_expiration_ms: int = 24 * 3600 * 1000
     compact: bool = attrs.field(init=False, default=False)
     delete: bool = attrs.field(init=False, default=True)
+    roll_ms: int = attrs.field(init=False, default=0)
+    """How much time a segment may span: a compacted log cannot be cleaned in time while its records are in the active segment."""
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "compact", "compact" in self.cleanup_policy)
         object.__setattr__(self, "delete", "delete" in self.cleanup_policy)
+        roll_ms = min(self.segment_ms, max(self.max_compaction_lag_ms, 0)) if self.compact else self.segment_ms
+        object.__setattr__(self, "roll_ms", roll_ms)
 
     def compression_level(self, name: str) -> int | None:
         """The level for a value of `compression.type`; `None` where the codec has none."""

@@ -229,6 +229,10 @@ class TransactionIndex:
         if len(self._entries) * _ABORTED_ENTRY.size != len(data):
             _cut(self._disk, self.path, len(self._entries) * _ABORTED_ENTRY.size)
 
+    def create(self) -> None:
+        """Creates the file, if need be without entries."""
+        _append_to(self._disk, self.path, b"")
+
     def append(self, aborted: AbortedTransaction) -> None:
         self._entries.append(aborted)
         _append_to(self._disk, self.path, _ABORTED_ENTRY.pack(_ABORTED_VERSION, *aborted))

@@ -19,6 +19,7 @@ from raftkafka.base.ids import TopicPartition
 from raftkafka.base.observed import Observed, observed
 from raftkafka.storage.checkpoints import (
     CLEAN_SHUTDOWN_FILE,
+    CLEANER_OFFSET_FILE,
     HIGH_WATERMARK_FILE,
     LOG_START_OFFSET_FILE,
     RECOVERY_POINT_FILE,
@@ -41,6 +42,7 @@ class LogDirectory:
     recovery_points: dict[TopicPartition, int] = attrs.field(factory=dict)
     high_watermarks: dict[TopicPartition, int] = attrs.field(factory=dict)
     log_start_offsets: dict[TopicPartition, int] = attrs.field(factory=dict)
+    clean_end_offsets: dict[TopicPartition, int] = attrs.field(factory=dict)
     log_count: int = 0
     _written: dict[str, bytes] = attrs.field(factory=dict)
 
@@ -64,10 +66,11 @@ class LogDirectory:
         self.recovery_points = self._load_offsets(disk, RECOVERY_POINT_FILE, observe)
         self.high_watermarks = self._load_offsets(disk, HIGH_WATERMARK_FILE, observe)
         self.log_start_offsets = self._load_offsets(disk, LOG_START_OFFSET_FILE, observe)
+        self.clean_end_offsets = self._load_offsets(disk, CLEANER_OFFSET_FILE, observe)
 
     def forget(self, place: TopicPartition) -> None:
         """Takes nothing over for a new log from one of the same name."""
-        for offsets in (self.recovery_points, self.high_watermarks, self.log_start_offsets):
+        for offsets in (self.recovery_points, self.high_watermarks, self.log_start_offsets, self.clean_end_offsets):
             offsets.pop(place, None)
 
     def changed_checkpoints(self, logs: Iterable[PartitionLog], high_watermark: Callable[[PartitionLog], int]) -> list[FileWrite]:
@@ -75,18 +78,24 @@ class LogDirectory:
         recovery_points: dict[TopicPartition, int] = {}
         high_watermarks: dict[TopicPartition, int] = {}
         log_start_offsets: dict[TopicPartition, int] = {}
+        clean_end_offsets: dict[TopicPartition, int] = {}
         for log in logs:
             place = TopicPartition(log.topic, log.partition)
             recovery_points[place] = log.recovery_point
             high_watermarks[place] = high_watermark(log)
             if log.log_start_offset > 0:
                 log_start_offsets[place] = log.log_start_offset
+            if log.clean_end_offset > 0:
+                clean_end_offsets[place] = log.clean_end_offset
         files: list[FileWrite] = []
         for name, offsets in (
             (RECOVERY_POINT_FILE, recovery_points),
             (HIGH_WATERMARK_FILE, high_watermarks),
             (LOG_START_OFFSET_FILE, log_start_offsets),
+            (CLEANER_OFFSET_FILE, clean_end_offsets),
         ):
+            if name == CLEANER_OFFSET_FILE and not offsets and name not in self._written:
+                continue  # nothing is compacted here
             data = encode_offsets(offsets)
             if self._written.get(name) != data:
                 self._written[name] = data

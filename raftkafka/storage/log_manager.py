@@ -16,7 +16,7 @@ Sources: reference/disk-format.md; KIP-966 (the broker epoch in the marker); ref
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -32,6 +32,8 @@ from raftkafka.storage.checkpoints import (
     encode_clean_shutdown,
     encode_partition_metadata,
 )
+from raftkafka.storage.cleaner import CleanerSettings, LogCleaner
+from raftkafka.storage.cleaner_retention import Practice
 from raftkafka.storage.config import LONG_MAX, LogConfig
 from raftkafka.storage.log_directory import LogDirectory
 from raftkafka.storage.log_removal import DELETE_SUFFIX, LogRemoval
@@ -51,6 +53,7 @@ class LogManagerSettings:
     retention_check_interval_ms: int = 300_000
     checkpoint_interval_ms: int = 60_000
     """How often recovery points and log start offsets are written, beside each call of `checkpoint`."""
+    cleaner: CleanerSettings = attrs.field(factory=CleanerSettings)
     disabled_rules: Rules = NO_RULES
     """Rules broken on purpose; see `base.rules`."""
 
@@ -88,6 +91,17 @@ class LogManager:
         """The broker epoch for the marker of a clean stop; None when something denies it."""
         self._checkpoint_due_ms = FAR_FUTURE_MS
         self._retention_due_ms = FAR_FUTURE_MS
+        self.high_watermark_of: Callable[[PartitionKey], int] = self.checkpointed_high_watermark
+        """How far a log is committed at this moment; who knows better than the checkpoints says so here."""
+        self.cleaner = LogCleaner(
+            disk=disk,
+            settings=self._settings.cleaner,
+            practice=Practice(),
+            limit=self._cleanable_end,
+            hosts=lambda log: self._logs.get(log.key) is log,
+            persist=lambda paths: self._persist([], syncs=paths),
+            observe=self._observe,
+        )
 
     @property
     def shut_down(self) -> bool:
@@ -191,12 +205,13 @@ class LogManager:
             self._checkpoint_due_ms = now_ms + self._settings.checkpoint_interval_ms
             self._write_checkpoints()
         self._removal.tick(now_ms)
+        self.cleaner.tick(now_ms, wall_ms)
         if self._flush_wanted and not self._in_flight:
             self._flush(now_ms)
 
     def next_deadline_ms(self) -> int:
         """When `tick` has something to do."""
-        deadline = min(self._retention_due_ms, self._checkpoint_due_ms, self._removal.next_deadline_ms())
+        deadline = min(self._retention_due_ms, self._checkpoint_due_ms, self._removal.next_deadline_ms(), self.cleaner.next_deadline_ms())
         if self._flush_wanted and not self._in_flight:
             deadline = min(deadline, *(log.flush_deadline_ms() for log in self._flush_wanted.values()))
         return deadline
@@ -217,6 +232,7 @@ class LogManager:
         for log, end_offset in self._in_flight.pop(token):
             log.flushed(end_offset)
         self.ready = True
+        self.cleaner.persisted(token)
         if token == self._closing_token and self._marker_epoch is not None:
             self._write_marker(self._marker_epoch)
 
@@ -226,6 +242,7 @@ class LogManager:
         for log, _ in self._in_flight.pop(token):
             log.failed(error)
             self._report_offline(log, str(error))
+        self.cleaner.persist_failed(token, error)
 
     def clean_shutdown(self, broker_epoch: int) -> None:
         """Closes all logs, for good. Two effects follow one another: everything becomes stable, then the marker of a clean stop is written.
@@ -234,6 +251,7 @@ class LogManager:
         at everything.
         """
         self._stopping = True
+        self.cleaner.stop()
         flushed: list[tuple[PartitionLog, int]] = []
         syncs: list[str] = []
         for log in self._logs.values():
@@ -290,6 +308,8 @@ class LogManager:
             observe=self._observe,
             disabled_rules=self._settings.disabled_rules,
         )
+        clean_end_offset = directory.clean_end_offsets.get(place, 0)
+        log.clean_end_offset = clean_end_offset if clean_end_offset <= log.log_end_offset else 0
         self._add(directory, log)
 
     def _add(self, directory: LogDirectory, log: PartitionLog) -> None:
@@ -321,6 +341,12 @@ class LogManager:
     def _want_flush(self, log: PartitionLog) -> None:
         self._flush_wanted[log.key] = log
         self._flush_asked = True
+        if log.config.compact:
+            self.cleaner.note(log)
+
+    def _cleanable_end(self, log: PartitionLog) -> int:
+        """Up to where a log is committed, and free of open transactions."""
+        return log.last_stable_offset(min(self.high_watermark_of(log.key), log.log_end_offset))
 
     def _flush(self, now_ms: int) -> None:
         """Gathers what is due into one `Persist`."""

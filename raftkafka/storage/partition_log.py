@@ -19,7 +19,7 @@ from raftkafka.base.disk import Buffer, Disk
 from raftkafka.base.errors import ApiError, CorruptRecord, DiskError, ErrorCode
 from raftkafka.base.ids import PartitionKey, TopicId
 from raftkafka.base.rules import NO_RULES, Rule, Rules
-from raftkafka.storage import producer_snapshots
+from raftkafka.storage import cleaner_swap, producer_snapshots
 from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE, PARTITION_METADATA_FILE
 from raftkafka.storage.config import LONG_MAX, LogConfig, TimestampType
 from raftkafka.storage.flushing import FlushPlan, FlushState
@@ -112,12 +112,17 @@ class PartitionLog:
         """The first offset that may be read; only this log changes it."""
         self.log_end_offset = max(self._segments.active.next_offset, log_start_offset)
         """The offset of the next record; only this log changes it."""
+        self.clean_end_offset = 0
+        """Everything below was compacted; 0 when nothing was, or when it is not known."""
         self._flush = FlushState(min(recovery_point, self.log_end_offset))
 
     def configure(self, config: LogConfig) -> None:
         """Takes the configuration of its topic."""
+        is_cleanable = config.compact and not (self.is_configured and self.config.compact)
         self.config = config
         self.is_configured = True
+        if is_cleanable and len(self._segments) > 1:
+            self._want_flush()
 
     def failed(self, error: DiskError | CorruptRecord) -> None:
         """Goes offline: after this nobody knows what its files hold."""
@@ -315,6 +320,7 @@ class PartitionLog:
                 return True
             self.log_end_offset = end_offset
             self._forget_epochs_from(self.log_end_offset)
+            self.clean_end_offset = min(self.clean_end_offset, self.log_end_offset)
             producer_snapshots.delete_after(self._disk, self.directory, self.log_end_offset)
             if self.producers.last_change_offset >= self.log_end_offset:
                 self.reload_producers()
@@ -327,6 +333,7 @@ class PartitionLog:
         self._check_online()
         with _OfflineOnFailure(self):
             self.log_start_offset = self.log_end_offset = offset
+            self.clean_end_offset = 0
             self._segments.replace_all(LogSegment(self._disk, self.directory, offset))
             self._segments.active.create_file()  # its name is what tells the next start where the log begins
             self.epochs.clear()
@@ -367,6 +374,16 @@ class PartitionLog:
             self._segments.drop_first(count)
             self._write_epochs()
         return count
+
+    def swap_in(self, old: Sequence[LogSegment], *, atomically: bool = True) -> LogSegment:
+        """Puts the segment that was made from these neighbours in their place. Its files are complete, and stable (for the atomic way)."""
+        self._check_online()
+        with _OfflineOnFailure(self):
+            cleaned = cleaner_swap.swap_in(self._disk, self.directory, old, atomically=atomically)
+            self._segments.replace(old, cleaned)
+            for segment in old[1:]:
+                producer_snapshots.delete(self._disk, self.directory, segment.base_offset)
+        return cleaned
 
     # Stability.
 
@@ -494,7 +511,7 @@ class PartitionLog:
         if active.size_bytes and (
             active.size_bytes + len(buffer) > config.segment_bytes
             or extents[-1].last_offset - active.base_offset > MAX_SEGMENT_OFFSETS
-            or extents[-1].max_timestamp - active.first_timestamp > config.segment_ms - config.segment_jitter_ms
+            or extents[-1].max_timestamp - active.first_timestamp > config.roll_ms - config.segment_jitter_ms
             or len(active.offset_index) >= config.segment_index_bytes // OFFSET_ENTRY_BYTES
         ):
             self.roll()

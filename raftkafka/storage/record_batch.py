@@ -271,8 +271,13 @@ def build_batch(
     header = (base_offset, len(batch) - LENGTH_OVERHEAD, leader_epoch, MAGIC, 0, attributes, last_delta, base_timestamp, max_timestamp)
     HEADER.pack_into(batch, 0, *header, producer_id, producer_epoch, base_sequence, count)
     batch[HEADER_SIZE:] = payload
-    _CRC.pack_into(batch, 17, crc32c(memoryview(batch)[CRC_START:]))
+    seal(batch)
     return bytes(batch)
+
+
+def seal(batch: bytearray) -> None:
+    """Writes the checksum of the one whole batch."""
+    _CRC.pack_into(batch, 17, crc32c(memoryview(batch)[CRC_START:]))
 
 
 def build_end_transaction_marker(
@@ -284,15 +289,15 @@ def build_end_transaction_marker(
 
 
 def _decode_record(plain: bytes, start: int, header: BatchHeader) -> tuple[Record, int]:
-    length, position = _read_varint(plain, start)
+    length, position = read_varint(plain, start)
     end = position + length
     if length < 0 or end > len(plain):
         raise IndexError("it is longer than its batch")
-    timestamp_delta, position = _read_varint(plain, position + 1)  # the byte skipped holds attributes, none of which is defined
-    offset_delta, position = _read_varint(plain, position)
+    timestamp_delta, position = read_varint(plain, position + 1)  # the byte skipped holds attributes, none of which is defined
+    offset_delta, position = read_varint(plain, position)
     key, position = _read_bytes(plain, position)
     value, position = _read_bytes(plain, position)
-    header_count, position = _read_varint(plain, position)
+    header_count, position = read_varint(plain, position)
     if header_count < 0 or header_count > end - position:
         raise IndexError(f"{header_count} headers")
     headers: Sequence[tuple[str, bytes | None]] = ()
@@ -310,7 +315,8 @@ def _decode_record(plain: bytes, start: int, header: BatchHeader) -> tuple[Recor
     return Record(header.base_offset + offset_delta, timestamp, key, value, headers), end
 
 
-def _read_varint(buffer: bytes, position: int) -> tuple[int, int]:
+def read_varint(buffer: bytes, position: int) -> tuple[int, int]:
+    """The signed number at `position`, and the position behind it."""
     byte = buffer[position]
     position += 1
     if byte < 0x80:
@@ -329,7 +335,7 @@ def _read_varint(buffer: bytes, position: int) -> tuple[int, int]:
 
 
 def _read_bytes(buffer: bytes, position: int) -> tuple[bytes | None, int]:
-    length, position = _read_varint(buffer, position)
+    length, position = read_varint(buffer, position)
     if length < 0:
         return None, position
     end = position + length
@@ -340,20 +346,21 @@ def _read_bytes(buffer: bytes, position: int) -> tuple[bytes | None, int]:
 
 def _encode_record(record: Record, *, offset_delta: int, timestamp_delta: int) -> bytes:
     body = bytearray(1)
-    _write_varint(body, timestamp_delta)
-    _write_varint(body, offset_delta)
+    write_varint(body, timestamp_delta)
+    write_varint(body, offset_delta)
     _write_bytes(body, record.key)
     _write_bytes(body, record.value)
-    _write_varint(body, len(record.headers))
+    write_varint(body, len(record.headers))
     for name, value in record.headers:
         _write_bytes(body, name.encode())
         _write_bytes(body, value)
     length = bytearray()
-    _write_varint(length, len(body))
+    write_varint(length, len(body))
     return bytes(length + body)
 
 
-def _write_varint(out: bytearray, value: int) -> None:
+def write_varint(out: bytearray, value: int) -> None:
+    """Appends a signed number; `read_varint` reads it."""
     zigzag = (value << 1) ^ (value >> 63)
     while zigzag >= 0x80:
         out.append((zigzag & 0x7F) | 0x80)
@@ -365,5 +372,5 @@ def _write_bytes(out: bytearray, data: bytes | None) -> None:
     if data is None:
         out.append(1)  # -1
     else:
-        _write_varint(out, len(data))
+        write_varint(out, len(data))
         out += data

@@ -25,6 +25,7 @@ from raftkafka.base.observed import Observed, observed
 from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.storage import producer_snapshots
 from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE
+from raftkafka.storage.cleaner_swap import finish_swaps
 from raftkafka.storage.config import LogConfig
 from raftkafka.storage.partition_log import PartitionLog
 from raftkafka.storage.record_batch import HEADER_SIZE, LENGTH_OVERHEAD, MAGIC, NO_EPOCH, check_header, crc_matches, read_header
@@ -61,14 +62,18 @@ def open_log(
     disabled_rules: Rules = NO_RULES,
 ) -> PartitionLog:
     """Opens the log in a directory. One that is damaged comes back offline, with the reason."""
-    segments = [LogSegment(disk, directory, base_offset) for base_offset in _find_segments(disk, directory)]
-    start_offset = max(log_start_offset, segments[0].base_offset if segments else 0)
     problem: str | None = None
     scanned: _Recovery | None = None
     try:
+        finish_swaps(disk, directory)
+    except (CorruptRecord, DiskError) as error:
+        problem = str(error)
+    segments = [LogSegment(disk, directory, base_offset) for base_offset in _find_segments(disk, directory)]
+    start_offset = max(log_start_offset, segments[0].base_offset if segments else 0)
+    try:
         if clean:
             clean = _load_clean(segments) and (disk.exists(f"{directory}/{LEADER_EPOCH_FILE}") or _is_empty(segments))
-        if not clean and segments:
+        if not clean and segments and problem is None:
             scanned = _Recovery(disk, directory, segments, recovery_point, observe, config)
             scanned.checks_crc = Rule.SCAN_AFTER_CRASH not in disabled_rules
             scanned.run()

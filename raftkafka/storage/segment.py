@@ -65,6 +65,8 @@ class LogSegment:
         "_indexes_loaded",
         "_offset_index",
         "_older_boundaries",
+        "_stem",
+        "_suffix",
         "_time_index",
         "base_offset",
         "first_timestamp",
@@ -76,30 +78,32 @@ class LogSegment:
         "transaction_index",
     )
 
-    def __init__(self, disk: Disk, directory: str, base_offset: int) -> None:
+    def __init__(self, disk: Disk, directory: str, base_offset: int, suffix: str = "") -> None:
+        """`suffix` is added to the names of files that are not a segment of their log yet."""
         stem = f"{directory}/{base_offset:020d}"
+        self._stem = stem
+        self._suffix = suffix
         self._disk = disk
         self._file: DiskFile | None = None
-        self._offset_index = OffsetIndex(disk, stem + INDEX_SUFFIX, base_offset)
-        self._time_index = TimeIndex(disk, stem + TIME_INDEX_SUFFIX, base_offset)
+        self._offset_index = OffsetIndex(disk, stem + INDEX_SUFFIX + suffix, base_offset)
+        self._time_index = TimeIndex(disk, stem + TIME_INDEX_SUFFIX + suffix, base_offset)
         self._indexes_loaded = True
         self._boundaries: dict[int, int] = {base_offset: 0}
         self._older_boundaries: dict[int, int] = {}
         self._bytes_since_index_entry = 0
-        self.log_path = stem + LOG_SUFFIX
+        self.log_path = stem + LOG_SUFFIX + suffix
         self.base_offset = base_offset
         self.next_offset = base_offset
         self.size_bytes = 0
         self.first_timestamp = NO_TIMESTAMP
         self.max_timestamp = NO_TIMESTAMP
         self.max_timestamp_offset = base_offset
-        self.transaction_index = TransactionIndex(disk, stem + TRANSACTION_INDEX_SUFFIX)
+        self.transaction_index = TransactionIndex(disk, stem + TRANSACTION_INDEX_SUFFIX + suffix)
 
     @property
     def paths(self) -> tuple[str, ...]:
         """All files of the segment, whether they exist or not."""
-        stem = self.log_path.removesuffix(LOG_SUFFIX)
-        return tuple(stem + suffix for suffix in SUFFIXES)
+        return tuple(self._stem + suffix + self._suffix for suffix in SUFFIXES)
 
     @property
     def offset_index(self) -> OffsetIndex:
@@ -212,13 +216,19 @@ class LogSegment:
                 for record in decode_records(self.read_batch(position, header)):
                     if record.timestamp == self.max_timestamp:
                         return record.timestamp, record.offset
-        return None
+        return self._latest_of_all_batches()
+
+    def first_batch_timestamp(self) -> int:
+        """The latest time in the first batch; `NO_TIMESTAMP` when there is none."""
+        return next((header.max_timestamp for _, header in self.walk()), NO_TIMESTAMP)
 
     def truncate_to(self, offset: int) -> int:
         """Removes the batch that contains `offset` and all behind it; returns the new end offset."""
         position, base_offset = self.find(offset)
         if position < self.size_bytes:
             self.cut(position, end_offset=min(offset, base_offset))
+            self.next_offset = self._last_batch_end()  # compaction may have left nothing right before
+            self._forget_boundaries()
         return self.next_offset
 
     def cut(self, position: int, *, end_offset: int) -> None:
@@ -382,6 +392,21 @@ class LogSegment:
         if len(self._boundaries) > KNOWN_BOUNDARIES:
             self._older_boundaries = self._boundaries
             self._boundaries = {offset: position}
+
+    def _latest_of_all_batches(self) -> tuple[int, int] | None:
+        """Where the latest batch has lost its records to compaction, while its header still has their time."""
+        held = [(header.max_timestamp, -position, header) for position, header in self.walk() if header.record_count]
+        if not held:
+            return None
+        latest, position, header = max(held)
+        records = decode_records(self.read_batch(-position, header))
+        return next((record.timestamp, record.offset) for record in records if record.timestamp == latest)
+
+    def _last_batch_end(self) -> int:
+        end_offset = self.base_offset
+        for _, header in self.walk(self.offset_index.last_position()):
+            end_offset = header.next_offset
+        return end_offset
 
     def _derive_max_timestamp(self) -> None:
         last = self.time_index.last()

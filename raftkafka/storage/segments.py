@@ -19,13 +19,15 @@ from raftkafka.storage.segment import LogSegment
 class SegmentList:
     """Finds, adds and removes segments."""
 
-    __slots__ = ("_bases", "_segments", "active")
+    __slots__ = ("_bases", "_segments", "active", "version")
 
     def __init__(self, segments: Sequence[LogSegment]) -> None:
         assert segments
         self._segments = list(segments)
         self._bases = [segment.base_offset for segment in segments]
         self.active = self._segments[-1]
+        self.version = 0
+        """Raised whenever segments are removed or replaced."""
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -61,6 +63,7 @@ class SegmentList:
 
     def replace_all(self, segment: LogSegment) -> None:
         """Deletes all segments, the newest first, and begins with this one."""
+        self.version += 1
         while self._segments:
             self._segments.pop().delete()
         self._segments = [segment]
@@ -69,12 +72,23 @@ class SegmentList:
 
     def drop_last(self) -> None:
         """Deletes the active segment; the one before it becomes active."""
+        self.version += 1
         self._segments.pop().delete()
         self._bases.pop()
         self.active = self._segments[-1]
 
+    def replace(self, old: Sequence[LogSegment], cleaned: LogSegment) -> None:
+        """Puts one segment in the place of neighbours, whose files are gone already."""
+        self.version += 1
+        first = self._segments.index(old[0])
+        assert self._segments[first : first + len(old)] == list(old)
+        assert old[-1] is not self.active
+        self._segments[first : first + len(old)] = [cleaned]
+        self._bases[first : first + len(old)] = [cleaned.base_offset]
+
     def drop_first(self, count: int) -> None:
         """Deletes the oldest segments, the oldest first, so that what a crash leaves of them still leads to the rest."""
+        self.version += 1
         for segment in self._segments[:count]:
             segment.delete()
         del self._segments[:count]

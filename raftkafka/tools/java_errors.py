@@ -83,6 +83,12 @@ def log_error(name: str, message: str, logger: str) -> None:
     print(f"[{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d}] ERROR {name}: {message}\n ({logger})", file=sys.stderr)
 
 
+def log_warning(message: str, logger: str) -> None:
+    """Prints a warning to stderr as Apache's tools log it: a time, the sentence, the tool's Java class."""
+    now = datetime.now().astimezone()
+    print(f"[{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d}] WARN {message} ({logger})", file=sys.stderr)
+
+
 def _row(code: int) -> tuple[str, str]:
     try:
         return _ERRORS[ErrorCode(code)]

@@ -28,6 +28,9 @@ TOOLS: Mapping[str, ToolEntry] = MappingProxyType(
         "cluster": ToolEntry("kafka-cluster", "raftkafka.tools.cluster", "The id and the endpoints of a cluster; unregister a broker."),
         "console-consumer": ToolEntry("kafka-console-consumer", "raftkafka.tools.console_consumer", "Print the records of topics."),
         "console-producer": ToolEntry("kafka-console-producer", "raftkafka.tools.console_producer", "Send lines of text as records."),
+        "consumer-groups": ToolEntry(
+            "kafka-consumer-groups", "raftkafka.tools.consumer_groups", "List, describe and delete groups, reset their offsets."
+        ),
         "delete-records": ToolEntry("kafka-delete-records", "raftkafka.tools.delete_records", "Delete records before given offsets."),
         "dump-log": ToolEntry("kafka-dump-log", "raftkafka.tools.dump_log", "What is in the files of a log directory."),
         "features": ToolEntry("kafka-features", "raftkafka.tools.features", "Feature levels of a cluster."),

@@ -25,6 +25,8 @@ from raftkafka.tools.properties_file import librdkafka_settings
 C = TypeVar("C")
 
 DELIVERY_TIMEOUT_MS = 120_000
+TRANSACTION_TIMEOUT_MS = 60_000
+STATISTICS_MS = 100
 QUEUED_RECORDS = 1_000_000
 """So many records may wait in a producer; by bytes `buffer.memory` limits them."""
 
@@ -52,23 +54,28 @@ def check_bootstrap(bootstrap: str) -> None:
         raise ToolError(f"No resolvable bootstrap urls given in bootstrap.servers: none of {bootstrap} has an address.")
 
 
-def open_producer(settings: Mapping[str, str], *, only_failures: bool = False) -> Producer:
+def open_producer(
+    settings: Mapping[str, str], *, only_failures: bool = False, on_statistics: Callable[[str], None] | None = None
+) -> Producer:
     """A producer; `ToolError` in librdkafka's words when it does not accept a setting. With `only_failures` no delivery is told of."""
-    wanted: dict[str, Any] = dict(librdkafka_settings(settings))
+    wanted = _wanted(settings, on_statistics)
     if only_failures:
         wanted["delivery.report.only.error"] = True
     wanted.setdefault("partitioner", "murmur2_random")
     wanted.setdefault("acks", "all")
-    wanted.setdefault("delivery.timeout.ms", str(DELIVERY_TIMEOUT_MS))
+    timeouts = [DELIVERY_TIMEOUT_MS]
+    if "transactional.id" in wanted:  # librdkafka does not let a record outlive its transaction
+        timeouts.append(int(wanted.get("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)))
+    wanted.setdefault("delivery.timeout.ms", str(min(timeouts)))
     wanted.setdefault("queue.buffering.max.messages", str(QUEUED_RECORDS))
     if "enable.idempotence" not in wanted and "transactional.id" not in wanted:
         wanted["enable.idempotence"] = "true" if _may_be_idempotent(wanted) else "false"
     return _open(Producer, wanted)
 
 
-def open_consumer(settings: Mapping[str, str]) -> Consumer:
+def open_consumer(settings: Mapping[str, str], *, on_statistics: Callable[[str], None] | None = None) -> Consumer:
     """A consumer that remembers for a commit only what `store_offsets` is told; `ToolError` as in `open_producer`."""
-    wanted: dict[str, Any] = dict(librdkafka_settings(settings))
+    wanted = _wanted(settings, on_statistics)
     wanted.setdefault("isolation.level", "read_uncommitted")
     wanted.setdefault("allow.auto.create.topics", "true")
     wanted.setdefault("enable.auto.offset.store", "false")
@@ -107,6 +114,13 @@ def unreachable_warning(client_id: str) -> Callable[[KafkaError], None]:
             log("WARN", f"[{client_id}] {text}", _NETWORK_CLIENT)
 
     return on_error
+
+
+def _wanted(settings: Mapping[str, str], on_statistics: Callable[[str], None] | None) -> dict[str, Any]:
+    wanted: dict[str, Any] = dict(librdkafka_settings(settings))
+    if on_statistics is not None:
+        wanted |= {"stats_cb": on_statistics, "statistics.interval.ms": STATISTICS_MS}
+    return wanted
 
 
 def _open(cls: Callable[[dict[str, Any]], C], settings: Mapping[str, Any]) -> C:

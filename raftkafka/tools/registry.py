@@ -35,6 +35,9 @@ TOOLS: Mapping[str, ToolEntry] = MappingProxyType(
         "dump-log": ToolEntry("kafka-dump-log", "raftkafka.tools.dump_log", "What is in the files of a log directory."),
         "features": ToolEntry("kafka-features", "raftkafka.tools.features", "Feature levels of a cluster."),
         "get-offsets": ToolEntry("kafka-get-offsets", "raftkafka.tools.get_offsets", "First, last and other offsets of partitions."),
+        "producer-perf-test": ToolEntry(
+            "kafka-producer-perf-test", "raftkafka.tools.producer_perf", "Measure how fast records are produced."
+        ),
         "server-start": ToolEntry("kafka-server-start", "raftkafka.tools.server_start", "Run a node."),
         "server-stop": ToolEntry("kafka-server-stop", "raftkafka.tools.server_stop", "Stop the nodes that run on this machine."),
         "storage": ToolEntry("kafka-storage", "raftkafka.tools.storage", "Format the directories of a node, or show them."),

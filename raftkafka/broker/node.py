@@ -173,14 +173,12 @@ class BrokerNode:
             self._parts.logs.persisted(own_token)
 
     def persist_failed(self, token: int, error: DiskError, now_ms: int) -> None:
-        """Logs that cannot be made stable go offline; a node that cannot keep its vote, its metadata log, or any log stops."""
+        """Logs that cannot be made stable go offline; a node that cannot keep its vote, its metadata log, or any log stops (`failure`)."""
         self._touch_others()
         owner, own_token = self._tokens.pop(token)
         if owner == "logs":
             self._log_lane.persisted(own_token)
             self._parts.logs.persist_failed(own_token, error)
-            if not self._parts.logs.ready:
-                self._effects.append(Halt(f"the marker of the last clean stop cannot be withdrawn: {error}"))
         else:
             self._effects.append(Halt(f"the metadata log cannot be written: {error}"))
 

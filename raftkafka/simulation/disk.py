@@ -119,6 +119,8 @@ class _OpenFile:
     def _check(self) -> None:
         if self._generation != self._disk.generation:
             raise DiskError(self._path, "the file is closed")
+        if self._disk.failing:
+            self._disk.refuse_failing(self._path)
 
 
 class SimDisk:
@@ -126,6 +128,8 @@ class SimDisk:
 
     def __init__(self, *, capacity_bytes: int | None = None) -> None:
         self.capacity_bytes = capacity_bytes
+        self.failing: tuple[str, ...] = ()
+        """Directories where nothing can be read or written any more, as on a device that has died."""
         self.generation = 0
         self.persist_count = 0
         self._root = _Directory()
@@ -133,6 +137,7 @@ class SimDisk:
 
     def open(self, path: str, *, create: bool = False) -> DiskFile:
         """Opens a file; with `create` a missing one is created (its directory must exist)."""
+        self.refuse_failing(path)
         parent, name = self._parent(path)
         child = parent.children.get(name)
         if child is None and create:
@@ -143,13 +148,15 @@ class SimDisk:
         return _OpenFile(self, path, child)
 
     def exists(self, path: str) -> bool:
-        return self._find(path) is not None
+        return self._find(path) is not None and not self._fails(path)
 
     def list_dir(self, path: str) -> list[str]:
+        self.refuse_failing(path)
         node = self._find(path)
         return sorted(node.children) if isinstance(node, _Directory) else []
 
     def make_dir(self, path: str) -> None:
+        self.refuse_failing(path)
         node = self._root
         for part in _parts(path):
             child = node.children.get(part)
@@ -161,6 +168,7 @@ class SimDisk:
             node = child
 
     def read_file(self, path: str) -> bytes:
+        self.refuse_failing(path)
         node = self._find(path)
         if not isinstance(node, _Content):
             raise DiskError(path, "no such file" if node is None else "is a directory")
@@ -179,6 +187,8 @@ class SimDisk:
         self._link(parent, name, content)
 
     def rename(self, path: str, new_path: str) -> None:
+        self.refuse_failing(path)
+        self.refuse_failing(new_path)
         old_parent, old_name = self._parent(path)
         new_parent, new_name = self._parent(new_path)
         node = old_parent.children.get(old_name)
@@ -197,6 +207,7 @@ class SimDisk:
         self._journal(undo)
 
     def delete(self, path: str) -> None:
+        self.refuse_failing(path)
         parent, name = self._parent(path)
         node = parent.children.pop(name, None)
         if node is not None:
@@ -205,6 +216,8 @@ class SimDisk:
     def persist(self, persist: Persist) -> None:
         """Carries out a `Persist` at once. Directory changes become stable as a whole, as one journal commit makes them."""
         self.persist_count += 1
+        for path in (*(write.path for write in persist.writes), *persist.syncs):
+            self.refuse_failing(path)
         for write in persist.writes:
             self.replace_file(write.path, write.data)
         for path in persist.syncs:
@@ -238,8 +251,17 @@ class SimDisk:
             raise DiskError(path, "no such file")
         node.data[position] ^= 1 << bit
 
+    def refuse_failing(self, path: str) -> None:
+        """Raises `DiskError` for a path in a directory that has failed."""
+        if self.failing and self._fails(path):
+            raise DiskError(path, "input/output error")
+
+    def _fails(self, path: str) -> bool:
+        return any(path == directory or path.startswith(f"{directory}/") for directory in self.failing)
+
     def take_space(self, path: str, size_bytes: int) -> None:
-        """Accounts for bytes about to be written; raises `DiskError` when the disk is full."""
+        """Accounts for bytes about to be written; raises `DiskError` when the disk is full, or has failed."""
+        self.refuse_failing(path)
         if self.capacity_bytes is not None:
             if size_bytes > self.capacity_bytes:
                 raise DiskError(path, "no space left on the disk")

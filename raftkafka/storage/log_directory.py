@@ -1,10 +1,11 @@
 """One log directory: the marker of a clean stop and the offset checkpoints in it.
 
 Invariants
+- One that has failed (`offline_reason`) is not touched any more until the process ends.
 - A damaged marker counts as none, and a damaged checkpoint as empty: both are always safe, only slower.
 - `changed_checkpoints` gives a file again until it was written: who could not write it says so (`not_written`).
 
-Sources: reference/disk-format.md; KIP-966 (the broker epoch in the marker).
+Sources: reference/disk-format.md; KIP-858 (directory ids), KIP-966 (the broker epoch in the marker).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import attrs
 
 from raftkafka.base.disk import Disk, FileWrite
 from raftkafka.base.errors import CorruptRecord
-from raftkafka.base.ids import TopicPartition
+from raftkafka.base.ids import NO_DIRECTORY_ID, DirectoryId, TopicPartition
 from raftkafka.base.observed import Observed, observed
 from raftkafka.storage.checkpoints import (
     CLEAN_SHUTDOWN_FILE,
@@ -27,6 +28,7 @@ from raftkafka.storage.checkpoints import (
     decode_offsets,
     encode_offsets,
 )
+from raftkafka.storage.meta_properties import read_meta_properties
 from raftkafka.storage.partition_log import PartitionLog
 
 
@@ -35,6 +37,10 @@ class LogDirectory:
     """One log directory and what its checkpoint files say."""
 
     path: str
+    directory_id: DirectoryId = NO_DIRECTORY_ID
+    """Who it is (`meta.properties`); `NO_DIRECTORY_ID` when it does not say, or could not be read."""
+    offline_reason: str | None = None
+    """Why it cannot be used."""
     clean: bool = False
     """Whether the last process stopped cleanly here."""
     clean_broker_epoch: int | None = None
@@ -50,8 +56,11 @@ class LogDirectory:
         """The path of what has this name in the directory."""
         return f"{self.path}/{name}" if self.path else name
 
-    def load_marker(self, disk: Disk) -> None:
-        """Reads the marker of a clean stop."""
+    def load_identity(self, disk: Disk) -> None:
+        """Reads who it is, and the marker of a clean stop. Raises `DiskError`, or `CorruptRecord` when it does not know who it is."""
+        meta = read_meta_properties(disk, self.path)
+        if meta is not None:
+            self.directory_id = meta.directory_id
         path = self.file(CLEAN_SHUTDOWN_FILE)
         if not disk.exists(path):
             return

@@ -6,42 +6,46 @@ Invariants
   until it stops cleanly (rule D9).
 - A checkpointed recovery point was stable when it was written, and the leader epochs up to it are on disk.
 - The marker of a clean stop is written when all that it vouches for is stable, and nothing is appended any more from its beginning on.
-- One log that fails goes offline alone; when its disk failed and there is no other log directory, the process must end (`failure`).
+- A damaged log goes offline alone; a failed disk operation takes the log directory offline with all its logs, and when there is no other
+  directory, the process must end (`failure`).
+- A log that may lie in a directory that has failed is not created anew in another one.
 - A directory without the name of its topic is set aside, never written to.
-- At most one `Persist` is under way; the effects are to be carried out in the order given.
+- The effects are to be carried out in the order given.
 
-Sources: reference/disk-format.md; KIP-966 (the broker epoch in the marker); reference/replication-rules.md D9.
+Sources: reference/disk-format.md; KIP-112, KIP-858 (failed directories), KIP-966 (the broker epoch in the marker);
+reference/replication-rules.md D9.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import attrs
 
 from raftkafka.base.disk import Disk, FileWrite, Persist
-from raftkafka.base.errors import ApiError, CorruptRecord, DiskError
-from raftkafka.base.ids import PartitionKey, TopicPartition
+from raftkafka.base.errors import ApiError, CorruptRecord, DiskError, ErrorCode
+from raftkafka.base.ids import NO_DIRECTORY_ID, DirectoryId, PartitionKey, TopicPartition
 from raftkafka.base.observed import Observed, observed
 from raftkafka.base.rules import NO_RULES, Rule, Rules
-from raftkafka.storage.checkpoints import (
-    CLEAN_SHUTDOWN_FILE,
-    PARTITION_METADATA_FILE,
-    decode_partition_metadata,
-    encode_clean_shutdown,
-    encode_partition_metadata,
-)
+from raftkafka.storage.checkpoints import CLEAN_SHUTDOWN_FILE, PARTITION_METADATA_FILE, encode_clean_shutdown, encode_partition_metadata
 from raftkafka.storage.cleaner import CleanerSettings, LogCleaner
 from raftkafka.storage.cleaner_retention import Practice
 from raftkafka.storage.config import LONG_MAX, LogConfig
 from raftkafka.storage.log_directory import LogDirectory
-from raftkafka.storage.log_removal import DELETE_SUFFIX, LogRemoval
+from raftkafka.storage.log_flushes import Flush, LogFlushes
+from raftkafka.storage.log_loading import Found, FoundLog, find_logs, replaced_logs
+from raftkafka.storage.log_moves import LogMove, LogMoves
+from raftkafka.storage.log_placement import LogPlacement
+from raftkafka.storage.log_removal import LogRemoval
+from raftkafka.storage.log_replacement import replace_log
 from raftkafka.storage.partition_log import PartitionLog
 from raftkafka.storage.recovery import open_log
 
 FAR_FUTURE_MS = LONG_MAX
 STOPPING = "the broker is stopping"
+MOVED = "it was moved to another log directory"
 CLEAN_EPOCH_UNKNOWN = -1
 
 
@@ -66,29 +70,26 @@ class LogManager:
     ) -> None:
         self.previous_broker_epoch = CLEAN_EPOCH_UNKNOWN
         """The broker epoch of the process that stopped cleanly here; -1 when the last one did not, or there was none."""
-        self.ready = False
-        """Whether it is safe to serve: the clean-shutdown marker of the last process is gone for good."""
         self.failure: str | None = None
-        """Why the process must end: the disk of the only log directory has failed. As long as it ran it would keep the leaderships of logs
-        that it can neither write nor read, and no other replica would take over. (With several directories it goes on; Kafka, too, ends
-        when the last one has failed.)"""
+        """Why the process must end: the disk of the last log directory has failed. As long as it ran it would keep the leaderships of logs
+        that it can neither write nor read, and no other replica would take over."""
+        self.on_replaced: Callable[[PartitionLog], None] | None = None
+        """Called with the log that has just taken the place of the one of its partition, in another directory."""
         self._disk = disk
         self._settings = settings or LogManagerSettings()
         self._rng = rng or random.Random(0)
-        self._directories = [LogDirectory(path) for path in log_dirs]
+        self.placement = LogPlacement(log_dirs)
         self._logs: dict[PartitionKey, PartitionLog] = {}
-        self._places: dict[PartitionKey, LogDirectory] = {}
         self._high_watermarks: dict[PartitionKey, int] = {}
         self._outputs: list[Persist | Observed] = []
+        self._flushes = LogFlushes(self._outputs_append)
         self._removal = LogRemoval(disk, self._rng, self._observe)
-        self._flush_asked = False
-        self._next_token = 1
-        self._in_flight: dict[int, list[tuple[PartitionLog, int]]] = {}
-        self._flush_wanted: dict[PartitionKey, PartitionLog] = {}
+        self.moves = LogMoves(disk, self._rng, self._observe)
+        self._replaced: list[FoundLog] = []
+        """Logs whose copies in other directories have replaced them for good."""
+        self._withdrawing: dict[LogDirectory, None] = {}
+        self._loaded = False
         self._stopping = False
-        self._closing_token = 0
-        self._marker_epoch: int | None = None
-        """The broker epoch for the marker of a clean stop; None when something denies it."""
         self._checkpoint_due_ms = FAR_FUTURE_MS
         self._retention_due_ms = FAR_FUTURE_MS
         self.high_watermark_of: Callable[[PartitionKey], int] = self.checkpointed_high_watermark
@@ -99,33 +100,38 @@ class LogManager:
             practice=Practice(),
             limit=self._cleanable_end,
             hosts=lambda log: self._logs.get(log.key) is log,
-            persist=lambda paths: self._persist([], syncs=paths),
+            persist=lambda paths: self._flushes.begin(Flush(), syncs=paths),
             observe=self._observe,
         )
 
     @property
+    def ready(self) -> bool:
+        """Whether it is safe to serve: the markers of the last process's clean stop are gone for good."""
+        return self._loaded and not self._withdrawing
+
+    @property
     def shut_down(self) -> bool:
         """Whether a clean stop is complete: everything is stable, and so is the marker that says so."""
-        return self._stopping and not self._in_flight
+        return self._stopping and not self._flushes.under_way
 
     def load(self, wall_ms: int) -> None:
         """Opens all logs, recovering those that need it. Serve only when `ready`."""
         del wall_ms
-        for directory in self._directories:
-            directory.load_marker(self._disk)
-        epochs = list(dict.fromkeys(directory.clean_broker_epoch for directory in self._directories))
+        directories = self.placement.directories
+        self._in_each(lambda directory: directory.load_identity(self._disk))
+        epochs = list(dict.fromkeys(directory.clean_broker_epoch for directory in directories))
         if len(epochs) == 1 and epochs[0] is not None:
             self.previous_broker_epoch = epochs[0]
-        for directory in self._directories:
-            directory.load_checkpoints(self._disk, self._observe)
-            for name in self._disk.list_dir(directory.path):
-                self._load_entry(directory, name)
-        withdrawn = [directory.file(CLEAN_SHUTDOWN_FILE) for directory in self._directories if directory.clean]
-        if withdrawn and Rule.WITHDRAW_MARKER not in self._settings.disabled_rules:
-            # An empty marker counts as none: replacing is atomic and stable, where a deletion might be undone by a power failure.
-            self._persist([], writes=[FileWrite(path, b"") for path in withdrawn])
-        else:
-            self.ready = True
+        self._in_each(lambda directory: directory.load_checkpoints(self._disk, self._observe))
+        found: dict[str, Found] = {}
+        self._in_each(lambda directory: found.update({directory.path: find_logs(self._disk, directory, self._observe)}))
+        replaced = replaced_logs(log for each in found.values() for log in each.logs)
+        self._in_each(lambda directory: self._load_logs(found[directory.path], replaced))
+        self._replaced += replaced
+        self._in_each(lambda directory: self._begin_moves_anew(found[directory.path].copies))
+        self._loaded = True
+        if Rule.WITHDRAW_MARKER not in self._settings.disabled_rules:
+            self._withdraw_markers()
         self._retention_due_ms = self._checkpoint_due_ms = 0
 
     def get(self, key: PartitionKey) -> PartitionLog | None:
@@ -138,16 +144,256 @@ class LogManager:
     def __len__(self) -> int:
         return len(self._logs)
 
-    def create(self, key: PartitionKey, topic: str, config: LogConfig, now_ms: int) -> PartitionLog:
-        """The log of a partition, created empty when there is none. A log of another topic id in its place is deleted."""
+    def create(
+        self,
+        key: PartitionKey,
+        topic: str,
+        config: LogConfig,
+        now_ms: int,
+        *,
+        directory_id: DirectoryId = NO_DIRECTORY_ID,
+        is_new: bool = True,
+    ) -> PartitionLog:
+        """The log of a partition, created empty when there is none. A log of another topic id in its place is deleted.
+
+        `directory_id` is where the metadata has it. Refuses (KAFKA_STORAGE_ERROR) to create one that is not new while a directory that may
+        hold it does not work.
+        """
         log = self._logs.get(key)
         if log is not None:
             log.configure(config)
             return log
-        directory = min(self._directories, key=lambda candidate: candidate.log_count)
+        while True:
+            try:
+                directory = self.placement.choose(TopicPartition(topic, key.partition), directory_id, is_new=is_new)
+            except ApiError:
+                self.placement.lost(key)
+                raise
+            try:
+                log = self._create_in(directory, key, topic, config, now_ms)
+            except DiskError as error:
+                if not self.placement.several:
+                    raise
+                self._directory_failed(directory, str(error))
+                continue
+            self._add(directory, log)
+            return log
+
+    def delete(self, key: PartitionKey, now_ms: int) -> None:
+        """Takes a log out of service at once; its files go after `file.delete.delay.ms`, or stay when the disk does not let us."""
+        log = self._logs.pop(key, None)
+        move = self.moves.get(key)
+        if move is not None:
+            self.moves.discard(move, "the replica is deleted")
+        directory = self.placement.get(key)
+        self.placement.remove(key)
+        if log is None or directory is None:
+            return
+        self._high_watermarks.pop(key, None)
+        self._flushes.forget(key)
+        for segment in log.segments:
+            segment.close()
+        due_ms = now_ms + log.config.file_delete_delay_ms
+        if self._removal.schedule(directory, log.directory, f"{log.topic}-{log.partition}", due_ms=due_ms):
+            self._checkpoint_due_ms = now_ms  # so that a new topic of the same name does not find these offsets
+
+    def move(self, place: TopicPartition, path: str) -> None:
+        """Moves the log of a partition to another directory, or remembers where it is to be created.
+
+        Refuses with LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR, or REPLICA_NOT_AVAILABLE when there is no log yet.
+        """
+        target = self.placement.named(path)
+        if target is None:
+            raise ApiError(ErrorCode.LOG_DIR_NOT_FOUND, f"{path} is no log directory of this broker")
+        if target.offline_reason is not None:
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log directory {path} is offline: {target.offline_reason}")
+        log = next((log for log in self._logs.values() if (log.topic, log.partition) == place), None)
+        if log is None:
+            self.placement.want(place, target)
+            raise ApiError(ErrorCode.REPLICA_NOT_AVAILABLE, f"this broker has no replica of {place} yet")
+        move = self.moves.get(log.key)
+        if move is not None and move.target is target:
+            return
+        if move is not None:
+            self.moves.discard(move, f"it is to go to {path}")
+        if self.placement.of(log.key) is target:
+            return
+        if log.offline_reason is not None:
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log of {place} is offline: {log.offline_reason}")
+        self._begin_move(log, target)
+
+    def checkpointed_high_watermark(self, key: PartitionKey) -> int:
+        """The high watermark as last told or as found on disk; 0 when there is none."""
+        known = self._high_watermarks.get(key)
+        if known is not None:
+            return known
+        log, directory = self._logs.get(key), self.placement.get(key)
+        if log is None or directory is None:
+            return 0
+        return directory.high_watermarks.get(TopicPartition(log.topic, log.partition), 0)
+
+    def checkpoint(self, high_watermarks: Mapping[PartitionKey, int]) -> None:
+        """Takes note of high watermarks and writes all checkpoint files that have changed."""
+        self._high_watermarks.update((key, offset) for key, offset in high_watermarks.items() if key in self._logs)
+        self._write_checkpoints()
+
+    def tick(self, now_ms: int, wall_ms: int) -> None:
+        """Does what is due: retention, delayed deletions, flushes, checkpoints, moves."""
+        if now_ms >= self._retention_due_ms:
+            self._retention_due_ms = now_ms + self._settings.retention_check_interval_ms
+            self._apply_retention(wall_ms)
+        if now_ms >= self._checkpoint_due_ms:
+            self._checkpoint_due_ms = now_ms + self._settings.checkpoint_interval_ms
+            self._write_checkpoints()
+        self._remove_replaced(now_ms)
+        self._removal.tick(now_ms)
+        self.cleaner.tick(now_ms, wall_ms)
+        self._flushes.tick(now_ms, self.placement.of)
+        if not self._stopping:
+            move = self.moves.work(now_ms)
+            if move is not None:
+                self._copied(move)
+
+    def next_deadline_ms(self) -> int:
+        """When `tick` has something to do."""
+        deadline = min(
+            self._retention_due_ms,
+            self._checkpoint_due_ms,
+            self._removal.next_deadline_ms(),
+            self.cleaner.next_deadline_ms(),
+            self._flushes.deadline_ms(),
+        )
+        if self._replaced:
+            return 0
+        return deadline if self._stopping else min(deadline, self.moves.next_deadline_ms())
+
+    @property
+    def has_news(self) -> bool:
+        """Whether since the last `drain` there is something for it, or a log that wants to be flushed, which moves the deadline."""
+        return self._flushes.asked or bool(self._outputs)
+
+    def drain(self) -> list[Persist | Observed]:
+        """What to carry out, in order."""
+        outputs, self._outputs = self._outputs, []
+        self._flushes.asked = False
+        return outputs
+
+    def persisted(self, token: int) -> None:
+        """A `Persist` is stable."""
+        flush = self._flushes.ended(token)
+        for log, end_offset in flush.logs:
+            log.flushed(end_offset)
+        self.cleaner.persisted(token)
+        flush.done()
+
+    def persist_failed(self, token: int, error: DiskError) -> None:
+        """A `Persist` failed: what of its logs is stable is unknown, so they go offline with their directory, which denies it the marker of
+        a clean stop."""
+        flush = self._flushes.ended(token)
+        for log, _ in flush.logs:
+            log.failed(error)
+            self._report_offline(log, str(error))
+        if flush.directory is not None and self.placement.several:
+            self._directory_failed(flush.directory, str(error))
+        elif not self.ready:
+            self.failure = f"the marker of the last clean stop cannot be withdrawn: {error}"
+        self.cleaner.persist_failed(token, error)
+
+    def clean_shutdown(self, broker_epoch: int) -> None:
+        """Closes all logs, for good. In each directory everything becomes stable, and then the marker of a clean stop is written.
+
+        The process may end once `shut_down`. A log that is offline, or a failure on the way, denies the marker: the next start has to look
+        at everything in that directory.
+        """
+        self._stopping = True
+        self.cleaner.stop()
+        for move in list(self.moves):
+            self.moves.end(move)  # the next start begins it anew
+        for directory in list(self.placement.online()):
+            logs = [self._logs[key] for key in self.placement.keys_in(directory)] if self.placement.several else list(self._logs.values())
+            self._close(directory, logs, broker_epoch)
+
+    def _close(self, directory: LogDirectory, logs: Sequence[PartitionLog], broker_epoch: int) -> None:
+        flushed: list[tuple[PartitionLog, int]] = []
+        syncs: list[str] = []
+        for log in logs:
+            if log.offline_reason is not None or not log.needs_close:
+                continue
+            try:
+                log.close()
+                plan = log.plan_flush(log.log_end_offset)
+            except ApiError as error:
+                self._report_offline(log, error.message)
+                continue
+            flushed.append((log, plan.end_offset))
+            syncs += plan.syncs
+        is_clean = all(log.offline_reason is None for log in logs)
+        for log in logs:
+            log.offline_reason = log.offline_reason or STOPPING
+        if Rule.SYNC_BEFORE_MARKER in self._settings.disabled_rules:
+            syncs = []
+
+        def write_marker() -> None:
+            if is_clean:
+                marker = FileWrite(directory.file(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(broker_epoch))
+                self._flushes.begin(Flush(directory=directory), writes=[*self._checkpoint_files(directory), marker])
+
+        self._flushes.begin(Flush(directory=directory, logs=flushed, done=write_marker), syncs=syncs)
+
+    # Loading.
+
+    def _in_each(self, do: Callable[[LogDirectory], object]) -> None:
+        """Does it in each directory that works. One where it cannot be done has failed; when it is the only one, that is for the caller."""
+        for directory in list(self.placement.online()):
+            try:
+                do(directory)
+            except (DiskError, CorruptRecord) as error:
+                if not self.placement.several:
+                    raise
+                self._directory_failed(directory, str(error))
+
+    def _load_logs(self, found: Found, replaced: Sequence[FoundLog]) -> None:
+        for each in found.logs:
+            if any(each is other for other in replaced):
+                continue
+            directory = each.directory
+            log = open_log(
+                self._disk,
+                each.path,
+                topic=each.place.topic,
+                partition=each.place.partition,
+                topic_id=each.topic_id,
+                config=self._settings.default_config,
+                log_start_offset=directory.log_start_offsets.get(each.place, 0),
+                recovery_point=directory.recovery_points.get(each.place, 0),
+                clean=directory.clean,
+                observe=self._observe,
+                disabled_rules=self._settings.disabled_rules,
+            )
+            clean_end_offset = directory.clean_end_offsets.get(each.place, 0)
+            log.clean_end_offset = clean_end_offset if clean_end_offset <= log.log_end_offset else 0
+            self._add(directory, log)
+
+    def _begin_moves_anew(self, copies: Sequence[FoundLog]) -> None:
+        for copy in copies:
+            self._disk.delete(copy.path)
+            log = self._logs.get(PartitionKey(copy.topic_id, copy.place.partition))
+            if log is not None and log.offline_reason is None and self.placement.of(log.key) is not copy.directory:
+                self.moves.begin(log, copy.directory)
+
+    def _withdraw_markers(self) -> None:
+        """An empty marker counts as none: replacing is atomic and stable, where a deletion might be undone by a power failure."""
+        self._withdrawing = {directory: None for directory in self.placement.online() if directory.clean}
+        for directory in self._withdrawing:
+            flush = Flush(directory=directory, done=partial(self._withdrawing.pop, directory))
+            self._flushes.begin(flush, writes=[FileWrite(directory.file(CLEAN_SHUTDOWN_FILE), b"")])
+
+    # Where logs are.
+
+    def _create_in(self, directory: LogDirectory, key: PartitionKey, topic: str, config: LogConfig, now_ms: int) -> PartitionLog:
         name = f"{topic}-{key.partition}"
         self._delete_predecessor(topic, key, now_ms)
-        for each in self._directories:
+        for each in list(self.placement.online()):
             self._removal.set_aside(each, name)
         path = directory.file(name)
         self._disk.make_dir(path)
@@ -163,208 +409,124 @@ class LogManager:
             disabled_rules=self._settings.disabled_rules,
         )
         log.configure(config)
-        self._add(directory, log)
         return log
-
-    def delete(self, key: PartitionKey, now_ms: int) -> None:
-        """Takes a log out of service at once; its files go after `file.delete.delay.ms`, or stay when the disk does not let us."""
-        log = self._logs.pop(key, None)
-        if log is None:
-            return
-        directory = self._places.pop(key)
-        directory.log_count -= 1
-        self._high_watermarks.pop(key, None)
-        self._flush_wanted.pop(key, None)
-        for segment in log.segments:
-            segment.close()
-        due_ms = now_ms + log.config.file_delete_delay_ms
-        if self._removal.schedule(directory, log.directory, f"{log.topic}-{log.partition}", due_ms=due_ms):
-            self._checkpoint_due_ms = now_ms  # so that a new topic of the same name does not find these offsets
-
-    def checkpointed_high_watermark(self, key: PartitionKey) -> int:
-        """The high watermark as last told or as found on disk; 0 when there is none."""
-        known = self._high_watermarks.get(key)
-        if known is not None:
-            return known
-        log, directory = self._logs.get(key), self._places.get(key)
-        if log is None or directory is None:
-            return 0
-        return directory.high_watermarks.get(TopicPartition(log.topic, log.partition), 0)
-
-    def checkpoint(self, high_watermarks: Mapping[PartitionKey, int]) -> None:
-        """Takes note of high watermarks and writes all checkpoint files that have changed."""
-        self._high_watermarks.update((key, offset) for key, offset in high_watermarks.items() if key in self._logs)
-        self._write_checkpoints()
-
-    def tick(self, now_ms: int, wall_ms: int) -> None:
-        """Does what is due: retention, delayed deletions, flushes, checkpoints."""
-        if now_ms >= self._retention_due_ms:
-            self._retention_due_ms = now_ms + self._settings.retention_check_interval_ms
-            self._apply_retention(wall_ms)
-        if now_ms >= self._checkpoint_due_ms:
-            self._checkpoint_due_ms = now_ms + self._settings.checkpoint_interval_ms
-            self._write_checkpoints()
-        self._removal.tick(now_ms)
-        self.cleaner.tick(now_ms, wall_ms)
-        if self._flush_wanted and not self._in_flight:
-            self._flush(now_ms)
-
-    def next_deadline_ms(self) -> int:
-        """When `tick` has something to do."""
-        deadline = min(self._retention_due_ms, self._checkpoint_due_ms, self._removal.next_deadline_ms(), self.cleaner.next_deadline_ms())
-        if self._flush_wanted and not self._in_flight:
-            deadline = min(deadline, *(log.flush_deadline_ms() for log in self._flush_wanted.values()))
-        return deadline
-
-    @property
-    def has_news(self) -> bool:
-        """Whether since the last `drain` there is something for it, or a log that wants to be flushed, which moves the deadline."""
-        return self._flush_asked or bool(self._outputs)
-
-    def drain(self) -> list[Persist | Observed]:
-        """What to carry out, in order."""
-        outputs, self._outputs = self._outputs, []
-        self._flush_asked = False
-        return outputs
-
-    def persisted(self, token: int) -> None:
-        """A `Persist` is stable."""
-        for log, end_offset in self._in_flight.pop(token):
-            log.flushed(end_offset)
-        self.ready = True
-        self.cleaner.persisted(token)
-        if token == self._closing_token and self._marker_epoch is not None:
-            self._write_marker(self._marker_epoch)
-
-    def persist_failed(self, token: int, error: DiskError) -> None:
-        """A `Persist` failed: what of its logs is stable is unknown, so they go offline, and a stop under way is no clean one."""
-        self._marker_epoch = None
-        for log, _ in self._in_flight.pop(token):
-            log.failed(error)
-            self._report_offline(log, str(error))
-        self.cleaner.persist_failed(token, error)
-
-    def clean_shutdown(self, broker_epoch: int) -> None:
-        """Closes all logs, for good. Two effects follow one another: everything becomes stable, then the marker of a clean stop is written.
-
-        The process may end once `shut_down`. A log that is offline, or a failure on the way, denies the marker: the next start has to look
-        at everything.
-        """
-        self._stopping = True
-        self.cleaner.stop()
-        flushed: list[tuple[PartitionLog, int]] = []
-        syncs: list[str] = []
-        for log in self._logs.values():
-            if log.offline_reason is not None or not log.needs_close:
-                continue
-            try:
-                log.close()
-                plan = log.plan_flush(log.log_end_offset)
-            except ApiError as error:
-                self._report_offline(log, error.message)
-                continue
-            flushed.append((log, plan.end_offset))
-            syncs += plan.syncs
-        self._marker_epoch = None if any(log.offline_reason is not None for log in self._logs.values()) else broker_epoch
-        for log in self._logs.values():
-            log.offline_reason = log.offline_reason or STOPPING
-        if Rule.SYNC_BEFORE_MARKER in self._settings.disabled_rules:
-            syncs = []
-        self._closing_token = self._persist(flushed, syncs=syncs)
-
-    def _write_marker(self, broker_epoch: int) -> None:
-        writes: list[FileWrite] = []
-        for directory in self._directories:
-            writes += self._checkpoint_files(directory)
-        writes += [FileWrite(directory.file(CLEAN_SHUTDOWN_FILE), encode_clean_shutdown(broker_epoch)) for directory in self._directories]
-        self._persist([], writes=writes)
-
-    # Loading.
-
-    def _load_entry(self, directory: LogDirectory, name: str) -> None:
-        path = directory.file(name)
-        if name.endswith(DELETE_SUFFIX):
-            self._disk.delete(path)
-            return
-        topic, dash, number = name.rpartition("-")
-        if not dash or not number.isdigit() or not self._disk.exists(f"{path}/{PARTITION_METADATA_FILE}"):
-            return
-        try:
-            topic_id = decode_partition_metadata(self._disk.read_file(f"{path}/{PARTITION_METADATA_FILE}"))
-        except CorruptRecord as error:
-            self._outputs.append(observed("log-ignored", directory=path, reason=str(error)))
-            return
-        place = TopicPartition(topic, int(number))
-        log = open_log(
-            self._disk,
-            path,
-            topic=topic,
-            partition=place.partition,
-            topic_id=topic_id,
-            config=self._settings.default_config,
-            log_start_offset=directory.log_start_offsets.get(place, 0),
-            recovery_point=directory.recovery_points.get(place, 0),
-            clean=directory.clean,
-            observe=self._observe,
-            disabled_rules=self._settings.disabled_rules,
-        )
-        clean_end_offset = directory.clean_end_offsets.get(place, 0)
-        log.clean_end_offset = clean_end_offset if clean_end_offset <= log.log_end_offset else 0
-        self._add(directory, log)
 
     def _add(self, directory: LogDirectory, log: PartitionLog) -> None:
         self._logs[log.key] = log
-        self._places[log.key] = directory
-        directory.log_count += 1
+        self.placement.put(log.key, directory)
         log.on_flush_wanted = self._want_flush
         log.on_disk_failure = self._disk_failed
 
     def _delete_predecessor(self, topic: str, key: PartitionKey, now_ms: int) -> None:
-        if any(self._disk.exists(directory.file(f"{topic}-{key.partition}")) for directory in self._directories):
+        if any(self._disk.exists(directory.file(f"{topic}-{key.partition}")) for directory in self.placement.online()):
             for other in [log.key for log in self._logs.values() if log.topic == topic and log.partition == key.partition]:
                 self._outputs.append(observed("log-replaced", topic=topic, partition=key.partition))
                 self.delete(other, now_ms)
 
+    # Failures.
+
     def _observe(self, event: Observed) -> None:
         self._outputs.append(event)
+
+    def _outputs_append(self, persist: Persist) -> None:
+        self._outputs.append(persist)
 
     def _report_offline(self, log: PartitionLog, reason: str) -> None:
         self._outputs.append(observed("log-offline", topic=log.topic, partition=log.partition, reason=reason))
 
     def _disk_failed(self, log: PartitionLog) -> None:
         """A stop that is under way goes on: it ends the process anyway, and its marker is denied."""
-        if len(self._directories) == 1 and not self._stopping:
+        if self._stopping:
+            return
+        if not self.placement.several:
             self.failure = f"the only log directory has failed: {log.offline_reason}"
+            return
+        directory = self.placement.get(log.key)
+        if directory is not None and log is self._logs.get(log.key):
+            self._directory_failed(directory, log.offline_reason or "")
+
+    def _directory_failed(self, directory: LogDirectory, reason: str) -> None:
+        """Takes all of it offline; only the end of the process brings it back."""
+        if directory.offline_reason is not None:
+            return
+        keys = self.placement.failed(directory, reason)
+        self._outputs.append(observed("log-directory-failed", path=directory.path, reason=reason, logs=len(keys)))
+        for key in keys:
+            log = self._logs[key]
+            log.offline_reason = log.offline_reason or f"its log directory has failed: {reason}"
+        for move in list(self.moves):
+            if move.target is directory or self.placement.get(move.log.key) is directory:
+                self.moves.discard(move, f"{directory.path} has failed")
+        self._withdrawing.pop(directory, None)  # the marker that stays there has another epoch than that of the next clean stop
+        if not any(True for _ in self.placement.online()) and not self._stopping:
+            self.failure = f"every log directory has failed, the last one with: {reason}"
+
+    # Moves between directories.
+
+    def _begin_move(self, log: PartitionLog, target: LogDirectory) -> None:
+        try:
+            move = self.moves.begin(log, target)
+        except DiskError as error:
+            self._directory_failed(target, str(error))
+            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+        move.copy.on_disk_failure = lambda copy: self._directory_failed(target, copy.offline_reason or "")
+
+    def _copied(self, move: LogMove) -> None:
+        """A copy has everything: it is made stable first, and when it then has everything again it replaces the log."""
+        try:
+            if not move.synced:
+                plan = move.copy.plan_flush(move.copy.log_end_offset)
+                move.syncing = True
+                flush = Flush(directory=move.target, logs=[(move.copy, plan.end_offset)], done=partial(_copy_is_stable, move))
+                self._flushes.begin(flush, syncs=[*plan.syncs, move.generation_path])
+            elif not self._disk.exists(move.target.file(str(move.place))):  # what is there may be going away
+                self._replace(move)
+        except (ApiError, DiskError) as error:
+            self._directory_failed(move.target, str(error))
+
+    def _replace(self, move: LogMove) -> None:
+        """From here on the copy is the log. The old one goes when it is stable that it is not needed."""
+        log, target = move.log, move.target
+        moved = replace_log(
+            self._disk,
+            move,
+            others=[self._logs[key] for key in self.placement.keys_in(target)],
+            high_watermark=lambda each: self.checkpointed_high_watermark(each.key),
+            observe=self._observe,
+            disabled_rules=self._settings.disabled_rules,
+        )
+        old = FoundLog(directory=self.placement.of(log.key), name=str(move.place), place=move.place, topic_id=log.topic_id)
+        self.moves.end(move)
+        self._flushes.forget(log.key)
+        self._add(target, moved)
+        log.offline_reason = MOVED
+        for segment in log.segments:
+            segment.close()
+        self._observe(observed("log-moved", partition=str(move.place), source=log.directory, target=moved.directory))
+        if self.on_replaced is not None:
+            self.on_replaced(moved)
+        self._flushes.begin(
+            Flush(directory=target, done=partial(self._replaced.append, old)), syncs=[f"{moved.directory}/{PARTITION_METADATA_FILE}"]
+        )
+
+    def _remove_replaced(self, now_ms: int) -> None:
+        replaced, self._replaced = self._replaced, []
+        for old in replaced:
+            if old.directory.offline_reason is None:
+                due_ms = now_ms + self._settings.default_config.file_delete_delay_ms
+                self._removal.schedule(old.directory, old.path, old.name, due_ms=due_ms)
+                self._checkpoint_due_ms = now_ms
 
     # Work that is done now and then.
 
     def _want_flush(self, log: PartitionLog) -> None:
-        self._flush_wanted[log.key] = log
-        self._flush_asked = True
+        self._flushes.want(log)
         if log.config.compact:
             self.cleaner.note(log)
 
     def _cleanable_end(self, log: PartitionLog) -> int:
         """Up to where a log is committed, and free of open transactions."""
         return log.last_stable_offset(min(self.high_watermark_of(log.key), log.log_end_offset))
-
-    def _flush(self, now_ms: int) -> None:
-        """Gathers what is due into one `Persist`."""
-        flushed: list[tuple[PartitionLog, int]] = []
-        syncs: list[str] = []
-        for log in list(self._flush_wanted.values()):
-            try:
-                plan = log.needs_flush(now_ms)
-            except ApiError:
-                del self._flush_wanted[log.key]
-                continue
-            if plan is not None:
-                flushed.append((log, plan.end_offset))
-                syncs += plan.syncs
-            if log.flush_deadline_ms() == FAR_FUTURE_MS:
-                del self._flush_wanted[log.key]
-        if syncs:
-            self._persist(flushed, syncs=syncs)
 
     def _apply_retention(self, wall_ms: int) -> None:
         for log in self._logs.values():
@@ -387,29 +549,31 @@ class LogManager:
                 )
 
     def _write_checkpoints(self) -> None:
-        """A checkpoint that cannot be written is written the next time: an older one is right too, it only makes a recovery longer."""
+        """A checkpoint that cannot be written is written the next time: an older one is right too, it only makes a recovery longer. Where
+        there are other directories, this one counts as failed."""
         for log in self._logs.values():
             if log.epochs.dirty and log.offline_reason is None:
                 try:
                     log.write_checkpoints()
                 except ApiError as error:
                     self._report_offline(log, error.message)
-        for directory in self._directories:
+        for directory in list(self.placement.online()):
             for write in self._checkpoint_files(directory):
                 try:
                     self._disk.replace_file(write.path, write.data)
                 except DiskError as error:
                     directory.not_written(write)
                     self._outputs.append(observed("checkpoint-not-written", path=write.path, reason=str(error)))
+                    if self.placement.several and not self._stopping:
+                        self._directory_failed(directory, str(error))
+                        break
 
     def _checkpoint_files(self, directory: LogDirectory) -> list[FileWrite]:
         """The checkpoint files whose content has changed."""
-        logs = (log for key, log in self._logs.items() if self._places[key] is directory)
+        logs = (log for key, log in self._logs.items() if self.placement.of(key) is directory)
         return directory.changed_checkpoints(logs, lambda log: self.checkpointed_high_watermark(log.key))
 
-    def _persist(self, flushed: list[tuple[PartitionLog, int]], *, syncs: Sequence[str] = (), writes: Sequence[FileWrite] = ()) -> int:
-        token = self._next_token
-        self._next_token += 1
-        self._in_flight[token] = flushed
-        self._outputs.append(Persist(token, writes=tuple(writes), syncs=tuple(syncs)))
-        return token
+
+def _copy_is_stable(move: LogMove) -> None:
+    move.syncing = False
+    move.synced = True

@@ -124,6 +124,14 @@ class PartitionLog:
         if is_cleanable and len(self._segments) > 1:
             self._want_flush()
 
+    def take_over(self, other: PartitionLog) -> None:
+        """Goes on in the place of a log that has the same records: what these alone do not tell is taken from it."""
+        self.config, self.is_configured = other.config, other.is_configured
+        self.epochs.clear()
+        self.epochs.extend(other.epochs.entries)
+        self.producers = other.producers
+        self._recall_before = other._recall_before
+
     def failed(self, error: DiskError | CorruptRecord) -> None:
         """Goes offline: after this nobody knows what its files hold."""
         self.offline_reason = str(error)
@@ -150,6 +158,14 @@ class PartitionLog:
     def needs_close(self) -> bool:
         """Whether a clean stop has anything to write or to make stable: an empty log without epochs costs nothing."""
         return self.log_end_offset > 0 or self.epochs.dirty or self._flush.recovery_point < self.log_end_offset
+
+    def first_batch_offset(self) -> int:
+        """Where the batch begins that the log starts with, or in."""
+        segment = self._segments.at(self.log_start_offset)
+        if segment.next_offset <= self.log_start_offset:
+            return self.log_start_offset
+        with _OfflineOnFailure(self):
+            return min(segment.find(self.log_start_offset)[1], self.log_start_offset)
 
     def latest_epoch(self) -> int:
         """The last leader epoch that was assigned, or -1."""

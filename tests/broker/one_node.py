@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any, TypeVar
 
+import attrs
+
 from raftkafka.base.disk import Persist
 from raftkafka.base.ids import DirectoryId, NodeId
 from raftkafka.base.observed import Observed
@@ -16,7 +18,7 @@ from raftkafka.protocol.framing import encode_request, read_message, read_respon
 from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse
 from raftkafka.protocol.registry import APIS
 from raftkafka.simulation.disk import SimDisk
-from raftkafka.storage.meta_properties import MetaProperties
+from raftkafka.storage.meta_properties import MetaProperties, write_meta_properties
 
 START_MS = 1_700_000_000_000
 CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
@@ -48,7 +50,11 @@ class OneNode:
         self._sent: dict[Connection, bytearray] = {}
         self._next_correlation_id = 1
         meta = MetaProperties(node_id=NodeId(1), directory_id=DirectoryId(b"d" * 16), cluster_id=CLUSTER_ID)
-        self.node = BrokerNode(config=config_from_properties(settings), disk=self.disk, rng=random.Random(1), meta=meta)
+        config = config_from_properties(settings)
+        for number, path in enumerate(config.log_dirs):
+            directory_id = DirectoryId(bytes([ord("d") + number]) * 16)
+            write_meta_properties(self.disk, path, attrs.evolve(meta, directory_id=directory_id))
+        self.node = BrokerNode(config=config, disk=self.disk, rng=random.Random(1), meta=meta)
         self.node.start(self.now_ms, self.now_ms)
         if is_up:
             self.run(1_000)

@@ -53,9 +53,9 @@ def test_a_node_whose_only_log_directory_cannot_be_synced_ends() -> None:
 
 
 def test_a_node_with_another_log_directory_goes_on() -> None:
-    node = OneNode(log_dirs="data,more")
+    node = OneNode(log_dirs="data,more", metadata_log_dir="metadata")
     node.create_topic("orders")
-    node.disk.capacity_bytes = 0
+    node.disk.failing = ("more",) if node.disk.exists("more/orders-0") else ("data",)
     effects = produce(node)
     assert halts(effects) == []
     assert says_anything(effects)

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from cluster.apache_kafka import ToolResult
 from raftkafka.tools.registry import TOOLS
-from tests.java.apache_kafka import run_tool
+from tests.java.tool_server import run_tool
 
 SUBCOMMANDS = {entry.script: subcommand for subcommand, entry in TOOLS.items()}
 TIMEOUT_S = 60

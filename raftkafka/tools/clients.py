@@ -9,6 +9,7 @@ Sources: the configuration references of Apache Kafka 4.3 and of librdkafka 2.16
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ STATISTICS_MS = 100
 QUEUED_RECORDS = 1_000_000
 """So many records may wait in a producer; by bytes `buffer.memory` limits them."""
 
+_SILENT = logging.Logger("librdkafka", logging.CRITICAL + 1)
 _NETWORK_CLIENT = "org.apache.kafka.clients.NetworkClient"
 _UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._ALL_BROKERS_DOWN)
 _JAVA_NAMES: Mapping[int, tuple[str, str]] = {
@@ -124,8 +126,8 @@ def _wanted(settings: Mapping[str, str], on_statistics: Callable[[str], None] | 
 
 
 def _open(cls: Callable[[dict[str, Any]], C], settings: Mapping[str, Any]) -> C:
-    # Level 0: what librdkafka would print in its own manner is told by the callback.
-    wanted: dict[str, Any] = {**settings, "log_level": 0, "error_cb": unreachable_warning(settings.get("client.id", "rdkafka"))}
+    # What librdkafka would print in its own manner is told by the callback.
+    wanted: dict[str, Any] = {**settings, "logger": _SILENT, "error_cb": unreachable_warning(settings.get("client.id", "rdkafka"))}
     try:
         return cls(wanted)
     except KafkaException as error:

@@ -1,4 +1,4 @@
-"""What librdkafka counts: as the table of a client's metrics that Apache's perf tools print at the end, and to see when a client is ready."""
+"""What librdkafka counts: the table of a client's metrics that Apache's perf tools print at the end, and whether a client is ready."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ class LastStatistics:
         found: dict[str, Any] = json.loads(self._text)
         return found
 
-    def has_producer_id(self) -> bool:
-        """Whether an idempotent producer may send."""
-        return bool(self.newest.get("eos", {}).get("idemp_state") == "Assigned")
+    def may_send(self) -> bool:
+        """Whether a producer waits for nothing: it has its producer id, or needs none, or asks for it when a transaction begins."""
+        newest = self.newest
+        return bool(newest) and newest.get("eos", {}).get("idemp_state", "Assigned") in ("Assigned", "Init")
 
     def print_table(self, group: str, client_id: str) -> None:
         """Prints the counters as metrics of this group (`producer-metrics`)."""

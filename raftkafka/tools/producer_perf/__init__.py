@@ -58,10 +58,8 @@ def main(arguments: Sequence[str]) -> int:
 def _wait_until_ready(producer: Producer, statistics: LastStatistics) -> None:
     """librdkafka asks for its producer id half a second after its start; that is not what is measured."""
     deadline = time.monotonic() + READY_WITHIN_S
-    while not statistics.has_producer_id() and time.monotonic() < deadline:
+    while not statistics.may_send() and time.monotonic() < deadline:
         producer.poll(0.05)
-        if statistics.newest.get("eos", {}).get("idemp_state") == "Init":
-            return  # it is not idempotent, or waits for `init_transactions`
 
 
 class _Test:

@@ -22,7 +22,8 @@ DEFAULT_TRANSACTION_MS = 3000
 class Workload:
     """What was asked for: either `record_size`, `payloads` from a file, or `monotonic`.
 
-    `throughput` is in records a second, below 0 unlimited. `transaction_ms` is how long a transaction lasts; None: no transactions. `settings` are the producer's, in Java's names.
+    `throughput` is in records a second, below 0 unlimited. `transaction_ms` is how long a transaction lasts; None: no transactions.
+    `settings` are the producer's, in Java's names.
     """
 
     topic: str

@@ -26,13 +26,18 @@ TOOLS: Mapping[str, ToolEntry] = MappingProxyType(
             "kafka-broker-api-versions", "raftkafka.tools.broker_api_versions", "The API versions of each broker."
         ),
         "cluster": ToolEntry("kafka-cluster", "raftkafka.tools.cluster", "The id and the endpoints of a cluster; unregister a broker."),
+        "configs": ToolEntry("kafka-configs", "raftkafka.tools.configs", "Describe and change settings, quotas and credentials."),
         "console-consumer": ToolEntry("kafka-console-consumer", "raftkafka.tools.console_consumer", "Print the records of topics."),
         "console-producer": ToolEntry("kafka-console-producer", "raftkafka.tools.console_producer", "Send lines of text as records."),
         "consumer-groups": ToolEntry(
             "kafka-consumer-groups", "raftkafka.tools.consumer_groups", "List, describe and delete groups, reset their offsets."
         ),
+        "consumer-perf-test": ToolEntry(
+            "kafka-consumer-perf-test", "raftkafka.tools.consumer_perf", "Measure how fast records are consumed."
+        ),
         "delete-records": ToolEntry("kafka-delete-records", "raftkafka.tools.delete_records", "Delete records before given offsets."),
         "dump-log": ToolEntry("kafka-dump-log", "raftkafka.tools.dump_log", "What is in the files of a log directory."),
+        "e2e-latency": ToolEntry("kafka-e2e-latency", "raftkafka.tools.e2e_latency", "Measure how long a record takes to its consumer."),
         "features": ToolEntry("kafka-features", "raftkafka.tools.features", "Feature levels of a cluster."),
         "get-offsets": ToolEntry("kafka-get-offsets", "raftkafka.tools.get_offsets", "First, last and other offsets of partitions."),
         "producer-perf-test": ToolEntry(

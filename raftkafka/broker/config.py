@@ -49,12 +49,19 @@ class BrokerConfig:
     socket_listen_backlog_size: int
     max_connections: int
     max_connections_per_ip: int
+    max_connections_per_ip_overrides: str
+    max_connection_creation_rate: int
     connections_max_idle_ms: int
     queued_max_request_bytes: int
     request_timeout_ms: int
     fetch_max_bytes: int
     max_incremental_fetch_session_cache_slots: int
     max_request_partition_size_limit: int
+
+    quota_window_num: int
+    quota_window_size_seconds: int
+    controller_quota_window_num: int
+    controller_quota_window_size_seconds: int
 
     num_partitions: int
     default_replication_factor: int

@@ -32,7 +32,19 @@ class ResponseSlot:
 class Connection:
     """One inbound connection. The shell reads `out` on `Flush` and clears it; `handle` belongs to the shell."""
 
-    __slots__ = ("client_host", "client_software", "closed", "handle", "listener", "out", "peer", "slots", "touched")
+    __slots__ = (
+        "client_host",
+        "client_software",
+        "closed",
+        "handle",
+        "is_follower",
+        "listener",
+        "muted",
+        "out",
+        "peer",
+        "slots",
+        "touched",
+    )
 
     def __init__(self, *, listener: str, peer: str, handle: object = None) -> None:
         self.listener = listener
@@ -45,6 +57,10 @@ class Connection:
         self.client_software: tuple[str, str] = ("unknown", "unknown")
         self.closed = False
         self.touched = False
+        self.muted = False
+        """Whether the shell is to read nothing more from it, for now (`broker.muted`)."""
+        self.is_follower = False
+        """Whether another broker fetches on it: no quota holds for that."""
 
     def reserve(self) -> ResponseSlot:
         """A slot behind all that are waiting."""

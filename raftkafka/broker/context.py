@@ -19,3 +19,5 @@ class RequestContext(NamedTuple):
     now_ms: int
     wall_ms: int
     connection: Connection
+    throttle_ms: int = 0
+    """How long the client is held back for what its earlier requests took, which its answer says; a fetch finds that out by itself."""

@@ -92,6 +92,8 @@ class MetadataFlow:
         offsets_topic = image.topics.by_name.get(OFFSETS_TOPIC)
         parts.group_log.topic_id = offsets_topic.topic_id if offsets_topic is not None else None
         parts.replicas.apply_metadata(image, delta, now_ms)
+        if delta.quotas_changed:
+            parts.services.quotas.configure(image.quotas)
         if delta.removed_topics:
             names = frozenset(topic.name for topic in delta.removed_topics.values())
             parts.groups.topics_deleted(names, now_ms=now_ms, wall_ms=now_ms + parts.group_log.wall_offset_ms)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 
 from raftkafka.base.disk import Disk, Persist
 from raftkafka.base.errors import DecodeError, DiskError, PeerError
@@ -32,6 +33,7 @@ from raftkafka.broker.control_links import Received
 from raftkafka.broker.early_requests import EarlyRequests
 from raftkafka.broker.effects import CloseConnection, Flush, Halt, LinkId, NodeEffect
 from raftkafka.broker.metadata_flow import MetadataFlow
+from raftkafka.broker.muted import MutedConnections
 from raftkafka.broker.parts import Parts, Ports, assemble
 from raftkafka.broker.replica_flow import ReplicaFlow
 from raftkafka.broker.router import concerns_replicas_only
@@ -59,7 +61,15 @@ REPLIES = (RegisterBrokerReply, BrokerHeartbeatReply, AlterPartitionReply, Alloc
 class BrokerNode:
     """One node with its roles. See `broker.node_port.NodePort` for the contract of each method."""
 
-    def __init__(self, *, config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProperties) -> None:
+    def __init__(
+        self,
+        *,
+        config: BrokerConfig,
+        disk: Disk,
+        rng: random.Random,
+        meta: MetaProperties,
+        request_timer: Callable[[], int] | None = None,
+    ) -> None:
         self.wall_offset_ms = 0
         self.config = config
         self._effects: list[NodeEffect] = []
@@ -74,10 +84,19 @@ class BrokerNode:
             disk=disk,
             rng=rng,
             meta=meta,
-            ports=Ports(emit=self._effects.append, touch=self._touch, send_control=self._send_request, gone=self._peer_gone),
+            ports=Ports(
+                emit=self._effects.append,
+                touch=self._touch,
+                send_control=self._send_request,
+                gone=self._peer_gone,
+                mute=self._mute,
+                clock=lambda: self._now_ms,
+            ),
+            request_timer=request_timer,
         )
         self._metadata = MetadataFlow(self._parts)
         self._early = EarlyRequests()
+        self._muted = MutedConnections()
         self._replication = ReplicaFlow(self._parts, emit=self._effects.append)
         self._shutdown = Shutdown(self._parts, self._effects.append)
         self._log_lane: Lane[Observed] = Lane()
@@ -118,6 +137,8 @@ class BrokerNode:
         if conn.listener == self.config.controller_listener_name:
             self._touch_others()
             self._received(self._parts.links.connection_frame(conn, frame), now_ms)
+        elif conn.muted:
+            self._muted.hold(conn, frame)
         elif self._metadata.serving:
             if not concerns_replicas_only(frame):
                 self._touch_others()
@@ -128,6 +149,7 @@ class BrokerNode:
     def connection_closed(self, conn: Connection, now_ms: int) -> None:
         self._touch_others()
         conn.closed = True
+        self._muted.closed(conn)
         node_id = self._parts.links.connection_closed(conn)
         if node_id is not None:
             self._connection_lost(node_id, now_ms)
@@ -201,6 +223,8 @@ class BrokerNode:
         parts.logs.tick(now_ms, wall_ms)
         parts.replicas.tick(now_ms, wall_ms)
         parts.groups.tick(now_ms=now_ms, wall_ms=wall_ms)
+        for connection, frames in self._muted.expire(now_ms):
+            self._serve_muted(connection, frames)
 
     def next_deadline_ms(self) -> int:
         return min(self._next_deadline_of_others_ms(), self._parts.replicas.next_deadline_ms())
@@ -215,6 +239,7 @@ class BrokerNode:
                 parts.services.suspects.next_deadline_ms(),
                 parts.logs.next_deadline_ms(),
                 parts.groups.next_deadline_ms(),
+                self._muted.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.controller is None else parts.controller.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.lifecycle is None else parts.lifecycle.next_deadline_ms(),
                 self._shutdown.next_deadline_ms(),
@@ -307,6 +332,20 @@ class BrokerNode:
                 self._parts.router.handle(connection, memoryview(frame), now_ms, now_ms + self.wall_offset_ms)
             except (DecodeError, PeerError) as error:
                 self._effects.append(CloseConnection(connection, str(error)))
+
+    def _mute(self, connection: Connection, until_ms: int) -> None:
+        self._muted.mute(connection, until_ms)
+        self._touch_others()  # it has another deadline
+
+    def _serve_muted(self, connection: Connection, frames: list[bytearray]) -> None:
+        """Serves what came while the connection was muted, until it is muted again. The flush lets the shell read on."""
+        self._touch(connection)
+        for frame in frames:
+            try:
+                self.frame_received(connection, memoryview(frame), self._now_ms)
+            except (DecodeError, PeerError) as error:
+                self._effects.append(CloseConnection(connection, str(error)))
+                return
 
     def _raft_outputs(self, outputs: list[raft_effects.DriverEffect], now_ms: int) -> None:
         for output in outputs:

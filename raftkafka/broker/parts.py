@@ -11,6 +11,7 @@ from raftkafka.base.disk import Disk
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NodeId, TopicId, random_id
 from raftkafka.broker.channel import ControllerChannel
+from raftkafka.broker.client_quotas import ClientQuotas
 from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.connection import Connection
 from raftkafka.broker.control import ControlRequest, Hello
@@ -107,9 +108,19 @@ class Ports:
     touch: Callable[[Connection], None]
     send_control: Callable[[NodeId, int, ControlRequest], bool]
     gone: Callable[[NodeId, bytes | None], None]
+    mute: Callable[[Connection, int], None]
+    clock: Callable[[], int]
 
 
-def assemble(*, config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProperties, ports: Ports) -> Parts:
+def assemble(
+    *,
+    config: BrokerConfig,
+    disk: Disk,
+    rng: random.Random,
+    meta: MetaProperties,
+    ports: Ports,
+    request_timer: Callable[[], int] | None = None,
+) -> Parts:
     """Builds the parts; nothing is read from disk and nothing is sent before the node starts."""
     incarnation_id = random_id(rng)
     voters = {node_id: (address.host, address.port) for node_id, address in sorted(config.quorum_voters.items())}
@@ -142,6 +153,10 @@ def assemble(*, config: BrokerConfig, disk: Disk, rng: random.Random, meta: Meta
         channel=channel,
         producer_ids=ProducerIds(channel, node_id=config.node_id, broker_epoch=broker_epoch),
         suspects=Suspects(),
+        quotas=ClientQuotas(window_count=config.quota_window_num, window_ms=config.quota_window_size_seconds * 1_000),
+        mute=ports.mute,
+        clock=ports.clock,
+        request_timer=request_timer,
         close_connection=lambda connection, reason: ports.emit(CloseConnection(connection, reason)),
     )
     if config.is_broker:

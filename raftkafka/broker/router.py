@@ -55,6 +55,10 @@ class Router:
                 raise DecodeError(f"version {version} of {APIS[key].name} is not served here")
             self._answer_unsupported(connection, header)
             return
+        quotas = self._services.quotas
+        throttle_ms = 0
+        if quotas.limits_requests and key != FETCH_KEY and not connection.is_follower:
+            throttle_ms = self._services.hold_back(connection, client_id, now_ms)
         context = RequestContext(
             api_key=key,
             api_version=version,
@@ -65,21 +69,40 @@ class Router:
             now_ms=now_ms,
             wall_ms=wall_ms,
             connection=connection,
+            throttle_ms=throttle_ms,
         )
-        if key == PRODUCE_KEY:
+        if quotas.limits_requests and self._services.request_timer is not None:
+            self._dispatch_timed(header, frame, offset, context, self._services.request_timer)
+        else:
+            self._dispatch(header, frame, offset, context)
+
+    def _dispatch(self, header: RequestHeader, frame: memoryview, offset: int, context: RequestContext) -> None:
+        if header.api_key == PRODUCE_KEY:
             handle_produce(self._services, context, frame, offset, self._touch)
-        elif key == FETCH_KEY:
+        elif header.api_key == FETCH_KEY:
             handle_fetch(self._services, context, frame, offset, self._touch)
         else:
-            self._handle_declared(connection, header, frame, offset, context)
+            self._handle_declared(header, frame, offset, context)
 
-    def _handle_declared(
-        self, connection: Connection, header: RequestHeader, frame: memoryview, offset: int, context: RequestContext
+    def _dispatch_timed(
+        self, header: RequestHeader, frame: memoryview, offset: int, context: RequestContext, timer: Callable[[], int]
     ) -> None:
+        """Counts the time that the request takes against `request_percentage`."""
+        begun_ns = timer()
+        try:
+            self._dispatch(header, frame, offset, context)
+        finally:
+            if not context.connection.is_follower:
+                self._services.quotas.took(header.client_id, (timer() - begun_ns) // 1_000, context.now_ms)
+
+    def _handle_declared(self, header: RequestHeader, frame: memoryview, offset: int, context: RequestContext) -> None:
         request = read_request_body(header, frame, offset)
+        connection = context.connection
         slot = connection.reserve()
 
         def respond(response: Any) -> None:
+            if context.throttle_ms and hasattr(response, "throttle_time_ms"):
+                response.throttle_time_ms = max(response.throttle_time_ms, context.throttle_ms)
             slot.complete([encode_response(header, response)])
             self._touch(connection)
 

@@ -9,6 +9,7 @@ import attrs
 from raftkafka.base.ids import NodeId
 from raftkafka.base.log_levels import LogLevels
 from raftkafka.broker.channel import ControllerChannel
+from raftkafka.broker.client_quotas import ClientQuotas
 from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.connection import Connection
 from raftkafka.broker.producer_ids import ProducerIds
@@ -34,8 +35,22 @@ class Services:
     channel: ControllerChannel
     producer_ids: ProducerIds
     suspects: Suspects
+    quotas: ClientQuotas
+    mute: Callable[[Connection, int], None]
+    """Listens to a connection again at this time only, in ms."""
+    clock: Callable[[], int]
+    """The node's time, for answers that leave later than their request came."""
+    request_timer: Callable[[], int] | None = None
+    """Nanoseconds of some scale, to measure how long requests take; None where nothing is measured (in virtual time)."""
     log_levels: LogLevels = attrs.field(factory=LogLevels)
     close_connection: Callable[[Connection, str], None]
+
+    def hold_back(self, connection: Connection, client_id: str | None, now_ms: int) -> int:
+        """Mutes a client's connection for what its earlier requests took of `request_percentage`; returns for how long, in ms."""
+        throttle_ms = self.quotas.request_wait_ms(client_id, now_ms)
+        if throttle_ms:
+            self.mute(connection, now_ms + throttle_ms)
+        return throttle_ms
 
     def alive_brokers(self) -> list[BrokerRegistration]:
         """The registered brokers that are not fenced, by id."""

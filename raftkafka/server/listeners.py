@@ -72,15 +72,16 @@ class InboundConnection:
         if len(out) != self._counted:
             self._unsent_now += sum(map(len, out[self._counted :]))
             self._counted = len(out)
-            return self._unsent_now < self._pause_above_bytes
-        return len(connection.slots) < self._max_unanswered
+            return self._unsent_now < self._pause_above_bytes and not connection.muted
+        return len(connection.slots) < self._max_unanswered and not connection.muted
 
     def turn_ended(self, now_ms: int) -> None:
         self._counted = self._unsent_now = 0
         self._driver.settle(now_ms)
 
     def must_pause(self) -> bool:
-        return self.stream.unsent_bytes > self._pause_above_bytes or len(self.connection.slots) >= self._max_unanswered
+        connection = self.connection
+        return connection.muted or self.stream.unsent_bytes > self._pause_above_bytes or len(connection.slots) >= self._max_unanswered
 
 
 class Listeners:

@@ -13,6 +13,7 @@ import random
 import resource
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 
@@ -85,7 +86,7 @@ def _run(config: BrokerConfig, log: ServerLog) -> None:
     max_descriptors = _raise_descriptor_limit()
     with _locked(directories_of(config)):
         disk = PosixDisk("", max_open_files=max_descriptors // 2 - RESERVED_DESCRIPTORS)
-        node = BrokerNode(config=config, disk=disk, rng=random.SystemRandom(), meta=identity)
+        node = BrokerNode(config=config, disk=disk, rng=random.SystemRandom(), meta=identity, request_timer=time.thread_time_ns)
         log.levels = node.parts.services.log_levels
 
         async def serve() -> None:

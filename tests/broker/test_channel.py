@@ -119,6 +119,8 @@ def test_two_processes_of_a_node_do_not_use_the_same_correlation_ids() -> None:
             touch=lambda connection: None,
             send_control=lambda to, correlation_id, request, sent=sent: sent.add(correlation_id) is None,  # type: ignore[misc]
             gone=lambda node_id, incarnation_id: None,
+            mute=lambda connection, until_ms: None,
+            clock=lambda: 0,
         )
         meta = MetaProperties(node_id=NodeId(1), directory_id=DirectoryId(b"d" * 16), cluster_id=CLUSTER_ID)
         parts = assemble(config=config_from_properties(PROPERTIES), disk=SimDisk(), rng=random.Random(seed), meta=meta, ports=ports)

@@ -5,6 +5,7 @@
   append. acks -1: answered when every member of the ISR has it, refused when the ISR is below `min.insync.replicas`.
 - The topics of coordinators take no client's records (INVALID_TOPIC_EXCEPTION), and no topic takes transactional records without a
   transactional id (TRANSACTIONAL_ID_AUTHORIZATION_FAILED, as in Kafka).
+- Who goes beyond `producer_byte_rate` is told for how long it is not listened to (KIP-219).
 - A refusal because of a moved leader names the new one and its address (from version 10, KIP-951).
 
 Not implemented: transactions (refused with INVALID_REQUEST, at InitProducerId already).
@@ -48,6 +49,11 @@ def handle_frame(services: Services, context: RequestContext, frame: memoryview,
         entries, refused = _resolve(services.image.topics, request)
     else:
         entries, refused = [], [_refusal(partition, problem) for partition in request.partitions]
+    throttle_ms = context.throttle_ms
+    if services.quotas.limits_produce:
+        throttle_ms = max(throttle_ms, services.quotas.produced(context.client_id, len(frame), context.now_ms))
+        if throttle_ms:
+            services.mute(connection, context.now_ms + throttle_ms)
     if request.acks == 0:
 
         def done_silently(results: list[ProducePartitionResult]) -> None:
@@ -61,7 +67,7 @@ def handle_frame(services: Services, context: RequestContext, frame: memoryview,
     def done(results: list[ProducePartitionResult]) -> None:
         answered = [*refused, *results] if refused else results
         endpoints = node_endpoints(services, answered, context.listener) if context.api_version >= 10 else ()
-        slot.complete([encode_produce_response(context.api_version, context.correlation_id, answered, endpoints)])
+        slot.complete([encode_produce_response(context.api_version, context.correlation_id, answered, endpoints, throttle_ms)])
         touch(connection)
 
     _produce(services, request, entries, context, done)

@@ -91,6 +91,7 @@ _DECLARED = (
     Api(50, "DescribeUserScramCredentials", 0, 0, 0),
     Api(51, "AlterUserScramCredentials", 0, 0, 0),
     Api(55, "DescribeQuorum", 0, 2, 0),
+    Api(57, "UpdateFeatures", 0, 2, 0),
     Api(60, "DescribeCluster", 0, 2, 0),
     Api(61, "DescribeProducers", 0, 0, 0),
     Api(64, "UnregisterBroker", 0, 0, 0),

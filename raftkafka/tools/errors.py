@@ -4,11 +4,12 @@ from __future__ import annotations
 
 
 class UsageError(Exception):
-    """The command line is wrong; the text says how. `run_tool` prints it and where the help is."""
+    """The command line is wrong; the text says how. `run_tool` prints it and, with `hint`, where the help is."""
 
-    def __init__(self, text: str, *, exit_code: int = 1) -> None:
+    def __init__(self, text: str, *, exit_code: int = 1, hint: bool = True) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+        self.hint = hint
 
 
 class ToolError(Exception):

@@ -27,7 +27,7 @@ def run_tool(subcommand: str, arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except UsageError as error:
-        _say(f"{error}\nTry {entry.script}.sh --help.")
+        _say(f"{error}\nTry {entry.script}.sh --help." if error.hint else str(error))
         return error.exit_code
     except ToolError as error:
         _say(str(error))

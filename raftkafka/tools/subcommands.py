@@ -27,13 +27,26 @@ _UNKNOWN = re.compile(r"unrecognized arguments: (?P<first>\S+)")
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser that raises instead of exiting, and whose help leads with examples. `--help` exits with `help_exit_code`."""
+    """An argument parser that raises instead of exiting, and whose help leads with examples.
 
-    def __init__(self, *, script: str, summary: str = "", examples: Sequence[str] = (), help_exit_code: int = 0) -> None:
+    `--help` exits with `help_exit_code`. With `bare_errors` a usage error has no name of the tool before it.
+    """
+
+    def __init__(
+        self,
+        *,
+        script: str,
+        summary: str = "",
+        examples: Sequence[str] = (),
+        help_exit_code: int = 0,
+        bare_errors: bool = False,
+        prog: str | None = None,
+    ) -> None:
         super().__init__(prog=script, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, allow_abbrev=True)
         self.examples = list(examples)
         self.summary = summary
         self.help_exit_code = help_exit_code
+        self.bare_errors = bare_errors
         self.add_argument("-h", "--help", action="store_true", dest="help_wanted", help="show this help message and exit")
 
     def commands(self, *, dest: str = "command") -> Commands:
@@ -57,7 +70,8 @@ class CommandParser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog.split(' ')[0]}: error: {_as_argparse4j(message)}")
+        said = _as_argparse4j(message)
+        raise UsageError(said if self.bare_errors else f"{self.prog.split(' ')[0]}: error: {said}")
 
     def _parser_of(self, arguments: Sequence[str]) -> CommandParser:
         """The parser of the command that is named first, this one when none is."""
@@ -81,7 +95,13 @@ class Commands:
         """The parser of one more command, whose arguments are added to it."""
         parent = self._parent
         added: CommandParser = self._made.add_parser(
-            name, help=help, script=f"{parent.prog} {name}", summary=help, examples=examples, help_exit_code=parent.help_exit_code
+            name,
+            help=help,
+            script=f"{parent.prog} {name}",
+            summary=help,
+            examples=examples,
+            help_exit_code=parent.help_exit_code,
+            bare_errors=parent.bare_errors,
         )
         return added
 

@@ -16,12 +16,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from raftkafka.cli.broker import run_broker_command
 
         sys.exit(run_broker_command(given[1:]))
-    from raftkafka.tools.registry import TOOLS
+    from raftkafka.tools.registry import SCRIPTS, TOOLS
 
-    if given and given[0] in TOOLS and (given[0] != "cluster" or _OF_THE_TOOL_CLUSTER.intersection(given[1:2])):
+    subcommand = SCRIPTS.get(given[0], given[0]) if given else ""
+    if subcommand in TOOLS and (given[0] != "cluster" or _OF_THE_TOOL_CLUSTER.intersection(given[1:2])):
         from raftkafka.tools.run import run_tool
 
-        sys.exit(run_tool(given[0], given[1:]))
+        sys.exit(run_tool(subcommand, given[1:]))
     from raftkafka.cli.commands import commands
 
     commands.main(given, prog_name="raftkafka")

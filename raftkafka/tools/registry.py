@@ -50,3 +50,6 @@ TOOLS: Mapping[str, ToolEntry] = MappingProxyType(
     }
 )
 """By subcommand, in alphabetical order. Each line is independent: add yours."""
+
+SCRIPTS: Mapping[str, str] = MappingProxyType({entry.script: subcommand for subcommand, entry in TOOLS.items()})
+"""The subcommand of each script. `raftkafka kafka-topics` is `raftkafka topics`; this is how the scripts in `bin/` call it."""

@@ -16,10 +16,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from cluster.apache_kafka import ToolResult
-from raftkafka.tools.registry import TOOLS
+from raftkafka.tools.registry import SCRIPTS
 from tests.java.tool_server import run_tool
 
-SUBCOMMANDS = {entry.script: subcommand for subcommand, entry in TOOLS.items()}
 TIMEOUT_S = 60
 
 _WITHOUT_BOOTSTRAP = frozenset({"kafka-dump-log", "kafka-storage", "kafka-server-start", "kafka-server-stop"})
@@ -40,7 +39,8 @@ class HasBootstrap(Protocol):
 
 def run_ours(tool: str, *arguments: str, stdin: str = "", environ: Mapping[str, str] | None = None) -> ToolResult:
     """Runs our tool of that name as a process."""
-    command = [sys.executable, "-m", "raftkafka.cli.main", SUBCOMMANDS[tool], *arguments]
+    assert tool in SCRIPTS, f"there is no tool {tool}"
+    command = [sys.executable, "-m", "raftkafka.cli.main", tool, *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environ)
     return ToolResult(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 

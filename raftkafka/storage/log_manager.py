@@ -241,7 +241,7 @@ class LogManager:
         """Does what is due: retention, delayed deletions, flushes, checkpoints, moves."""
         if now_ms >= self._retention_due_ms:
             self._retention_due_ms = now_ms + self._settings.retention_check_interval_ms
-            self._apply_retention(wall_ms)
+            self._apply_retention(now_ms, wall_ms)
         if now_ms >= self._checkpoint_due_ms:
             self._checkpoint_due_ms = now_ms + self._settings.checkpoint_interval_ms
             self._write_checkpoints()
@@ -528,7 +528,7 @@ class LogManager:
         """Up to where a log is committed, and free of open transactions."""
         return log.last_stable_offset(min(self.high_watermark_of(log.key), log.log_end_offset))
 
-    def _apply_retention(self, wall_ms: int) -> None:
+    def _apply_retention(self, now_ms: int, wall_ms: int) -> None:
         for log in self._logs.values():
             if log.offline_reason is not None:
                 continue
@@ -538,6 +538,8 @@ class LogManager:
                 self._report_offline(log, error.message)
                 continue
             if deleted:
+                self._removal.schedule_files(log.retired_files, due_ms=now_ms + log.config.file_delete_delay_ms)
+                log.retired_files.clear()
                 self._outputs.append(
                     observed(
                         "segments-deleted",

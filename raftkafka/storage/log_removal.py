@@ -1,9 +1,10 @@
-"""Taking the directories of logs out of the way: those that are deleted, later for good, and those that belong to nobody.
+"""Taking the directories of logs out of the way: those that are deleted, later for good, and those that belong to nobody. The files of
+segments that retention has taken out are deleted here too.
 
 Invariants
 - A directory that is to be deleted has lost its name at once: a new log of that name never meets its files.
-- At most `DELETIONS_PER_TICK` directories go at a time: a topic of a thousand partitions must not hold the node up until others take it
-  for dead.
+- At most `DELETIONS_PER_TICK` directories or files go at a time: a topic of a thousand partitions must not hold the node up until
+  others take it for dead.
 - What is left over by a crash is deleted at the next start (by its suffix).
 
 Sources: `file.delete.delay.ms`; reference/disk-format.md (the suffixes).
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from raftkafka.base.disk import Disk
 from raftkafka.base.errors import DiskError
@@ -48,6 +49,11 @@ class LogRemoval:
         heapq.heappush(self._due, (due_ms, new_path))
         return True
 
+    def schedule_files(self, paths: Iterable[str], *, due_ms: int) -> None:
+        """Deletes files, which are part of no log any more, when due."""
+        for path in paths:
+            heapq.heappush(self._due, (due_ms, path))
+
     def set_aside(self, directory: LogDirectory, name: str) -> None:
         """Whatever is in the place of a new log belongs to no topic that is known: its name was lost, or it could not be deleted."""
         path = directory.file(name)
@@ -61,7 +67,7 @@ class LogRemoval:
         return self._due[0][0] if self._due else LONG_MAX
 
     def tick(self, now_ms: int) -> None:
-        """Deletes a few of the directories that are due; what the disk refuses, the next start tries again."""
+        """Deletes a few of the directories and files that are due; what the disk refuses, the next start tries again."""
         for _ in range(DELETIONS_PER_TICK):
             if not self._due or now_ms < self._due[0][0]:
                 return

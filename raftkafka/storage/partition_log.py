@@ -11,6 +11,7 @@ Sources: reference/disk-format.md; KIP-101 (epochs), KIP-98 (producers), KIP-107
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -29,6 +30,7 @@ from raftkafka.storage.producers import AppendedBatch, AppendOrigin, ProducerSta
 from raftkafka.storage.record_batch import (
     CONTROL_FLAG,
     NO_EPOCH,
+    NO_TIMESTAMP,
     BatchHeader,
     EndTransactionMarker,
     patch_log_append_time,
@@ -100,6 +102,8 @@ class PartitionLog:
         self.offline_reason: str | None = None
         self.on_flush_wanted: Callable[[PartitionLog], None] | None = None
         """Called when something is to be made stable soon: a segment was rolled, `flush.messages` or `flush.ms` applies."""
+        self.retired_files: list[str] = []
+        """Files of segments that retention has taken out; whoever calls `retention` deletes them after `file.delete.delay.ms`."""
         self.on_disk_failure: Callable[[PartitionLog], None] | None = None
         """Called when a failed disk operation has taken the log offline."""
         self._checks_sequences = Rule.CHECK_SEQUENCE not in disabled_rules
@@ -387,7 +391,7 @@ class PartitionLog:
             self.advance_log_start(max(self._segments[count].base_offset, self.log_start_offset))
             for index in range(count):
                 producer_snapshots.delete(self._disk, self.directory, self._segments[index].base_offset)
-            self._segments.drop_first(count)
+            self.retired_files += self._segments.retire_first(count)
             self._write_epochs()
         return count
 
@@ -527,7 +531,10 @@ class PartitionLog:
         if active.size_bytes and (
             active.size_bytes + len(buffer) > config.segment_bytes
             or extents[-1].last_offset - active.base_offset > MAX_SEGMENT_OFFSETS
-            or extents[-1].max_timestamp - active.first_timestamp > config.roll_ms - config.segment_jitter_ms
+            or (
+                extents[-1].max_timestamp - active.first_timestamp > config.roll_ms - self._roll_jitter_ms(config)
+                and active.first_timestamp != NO_TIMESTAMP
+            )
             or len(active.offset_index) >= config.segment_index_bytes // OFFSET_ENTRY_BYTES
         ):
             self.roll()
@@ -540,6 +547,13 @@ class PartitionLog:
         self.log_end_offset = active.next_offset
         if self._flush.appended(config):
             self._want_flush()
+
+    def _roll_jitter_ms(self, config: LogConfig) -> int:
+        """How much earlier than others the active segment is rolled, so that not all do so at once; the same for all replicas."""
+        if config.segment_jitter_ms == 0:
+            return 0
+        seed = f"{self.topic}-{self.partition}-{self._segments.active.base_offset}"
+        return zlib.crc32(seed.encode()) % min(config.segment_jitter_ms, config.roll_ms)
 
     def _write_replicated(self, portion: Portion) -> None:
         extents = [Extent(header.base_offset, header.last_offset, header.size_bytes, header.max_timestamp) for _, header in portion.found]

@@ -29,7 +29,7 @@ from raftkafka.storage.cleaner_swap import finish_swaps
 from raftkafka.storage.config import LogConfig
 from raftkafka.storage.partition_log import PartitionLog
 from raftkafka.storage.record_batch import HEADER_SIZE, LENGTH_OVERHEAD, MAGIC, NO_EPOCH, check_header, crc_matches, read_header
-from raftkafka.storage.segment import LOG_SUFFIX, SUFFIXES, Extent, LogSegment
+from raftkafka.storage.segment import DELETED_SUFFIX, LOG_SUFFIX, SUFFIXES, Extent, LogSegment
 
 SCAN_CHUNK_BYTES = 1 << 20
 _MAGIC_POSITION = 16
@@ -127,12 +127,12 @@ def _load_derived(
 
 
 def _find_segments(disk: Disk, directory: str) -> list[int]:
-    """The base offsets of the segments; files that belong to none (left by an interrupted deletion) are removed."""
+    """The base offsets of the segments; files that belong to none (left by a deletion) are removed."""
     names = disk.list_dir(directory)
     stems = {name.removesuffix(LOG_SUFFIX) for name in names if name.endswith(LOG_SUFFIX)}
     for name in names:
         stem, dot, suffix = name.rpartition(".")
-        if dot + suffix in SUFFIXES and stem not in stems:
+        if (dot + suffix in SUFFIXES and stem not in stems) or dot + suffix == DELETED_SUFFIX:
             disk.delete(f"{directory}/{name}")
     return sorted(int(stem) for stem in stems if stem.isdigit())
 

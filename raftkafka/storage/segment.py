@@ -32,6 +32,7 @@ LOG_SUFFIX = ".log"
 INDEX_SUFFIX = ".index"
 TIME_INDEX_SUFFIX = ".timeindex"
 TRANSACTION_INDEX_SUFFIX = ".txnindex"
+DELETED_SUFFIX = ".deleted"
 SUFFIXES = (LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX)
 
 KNOWN_BOUNDARIES = 64
@@ -329,6 +330,19 @@ class LogSegment:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def retire(self) -> list[str]:
+        """Closes the segment and renames its files, which belong to no log from then on; returns their paths, to be deleted later.
+
+        The log itself goes first: indexes without one are taken for what is left of a deletion.
+        """
+        self.close()
+        retired = []
+        for path in self.paths:
+            if self._disk.exists(path):
+                self._disk.rename(path, path + DELETED_SUFFIX)
+                retired.append(path + DELETED_SUFFIX)
+        return retired
 
     def delete(self) -> None:
         """Closes the segment and removes its files."""

@@ -86,13 +86,16 @@ class SegmentList:
         self._segments[first : first + len(old)] = [cleaned]
         self._bases[first : first + len(old)] = [cleaned.base_offset]
 
-    def drop_first(self, count: int) -> None:
-        """Deletes the oldest segments, the oldest first, so that what a crash leaves of them still leads to the rest."""
+    def retire_first(self, count: int) -> list[str]:
+        """Takes out the oldest segments, the oldest first, so that what a crash leaves of them still leads to the rest.
+
+        Returns the files that are left of them, to be deleted later.
+        """
         self.version += 1
-        for segment in self._segments[:count]:
-            segment.delete()
+        retired = [path for segment in self._segments[:count] for path in segment.retire()]
         del self._segments[:count]
         del self._bases[:count]
+        return retired
 
     def expired(self, config: LogConfig, *, wall_ms: int, high_watermark: int, log_start_offset: int) -> int:
         """How many of the oldest may go: by size, by age, or because the log starts behind them; none that reaches the high watermark."""

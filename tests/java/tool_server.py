@@ -14,6 +14,7 @@ from pathlib import Path
 
 import attrs
 
+from cluster import apache_kafka
 from cluster.apache_kafka import TOOL_TIMEOUT_S, TOOLS, ToolResult
 from tests.java.apache_kafka import kafka_home
 
@@ -35,7 +36,12 @@ class ToolServer:
         request = {"class": TOOLS[tool], "arguments": list(arguments), "stdin": stdin, "timeout_s": int(timeout_s)}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
+        line = self.process.stdout.readline()
+        if not line:
+            # A tool that ends its JVM itself, as argparse4j does for wrong usage, has ended this one: it gets its own.
+            self.process.wait()
+            return apache_kafka.run_tool(tool, *arguments, stdin=stdin, timeout_s=timeout_s)
+        answer = json.loads(line)
         if answer["exit_code"] < 0:
             raise TimeoutError(f"{tool} {' '.join(arguments)} did not end within {timeout_s} s: {answer['stdout']}{answer['stderr']}")
         return ToolResult(exit_code=answer["exit_code"], stdout=answer["stdout"], stderr=answer["stderr"])

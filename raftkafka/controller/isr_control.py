@@ -149,13 +149,16 @@ def why_ineligible(image: MetadataImage, member: IsrMember, disabled_rules: Rule
 
 
 def _observe_isr_changes(image: MetadataImage, changes: list[PartitionChangeRecord]) -> list[Observed]:
-    """One line per ISR that shrinks or grows."""
+    """One line per ISR that shrinks or grows, and per reassignment that this completes."""
     lines = []
     for change in changes:
-        if change.isr is None:
-            continue
         topic = image.topics.by_id[change.topic_id]
         old = topic.partitions[change.partition]
+        if change.adding_replicas == () or change.removing_replicas == ():
+            replicas = old.replicas if change.replicas is None else change.replicas
+            lines.append(observed("reassignment-completed", partition=f"{topic.name}-{change.partition}", replicas=list(replicas)))
+        if change.isr is None:
+            continue
         kind = "isr-shrunk" if len(change.isr) < len(old.isr) else "isr-expanded"
         elr = old.elr if change.elr is None else change.elr
         name = f"{topic.name}-{change.partition}"

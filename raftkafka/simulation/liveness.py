@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import attrs
 
+from raftkafka.controller.reassignment import is_reassigning
 from raftkafka.metadata.image import MetadataImage, PartitionRegistration
 from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.faults.nemesis import Nemesis
@@ -151,7 +152,21 @@ class Liveness:
             missing = [machine_of(node) for node in live if node not in partition.isr]
             if missing or partition.leader not in live:
                 found.append(f"{name} lacks {', '.join(missing) or 'a leader'} in its ISR: {_told(partition)}")
+        if nodes == self.nodes:
+            found += self._unmoved(image)
         return [*found, *self.clients_stuck(since_us)]
+
+    def _unmoved(self, image: MetadataImage) -> list[str]:
+        """Reassignments that have not finished, and replicas that were removed and are still there."""
+        found = [
+            f"{name} is still being reassigned: {_told(partition)}" for name, partition in partitions_of(image) if is_reassigning(partition)
+        ]
+        for machine, node in running_nodes(self.world):
+            for key, hosted in node.parts.replicas.hosted.items():
+                registration = image.partition(key)
+                if registration is None or node.config.node_id not in registration.replicas:
+                    found.append(f"{machine} still has its replica of {hosted}")
+        return found
 
 
 LAG = 100

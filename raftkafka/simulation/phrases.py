@@ -106,6 +106,9 @@ _TOPIC_PHRASES: Mapping[str, str] = {
     "topic-created": "controller creates {topic}: {partitions} partitions, {replication_factor} replicas",
     "topic-deleted": "controller deletes {topic}",
     "partitions-created": "controller gives {topic} {count} partitions",
+    "reassignment-started": "controller moves replicas {old_replicas} → {replicas}: adds {adding}, will remove {removing}",
+    "reassignment-completed": "controller has moved the replicas: {replicas}",
+    "replicas-changed": "controller changes replicas {old_replicas} → {replicas}",
     "config-changed": "controller changes {name} of {resource}",
 }
 _LOG_KINDS = ("log-", "stray-log", "torn-tail", "fetched-records", "files-", "checkpoint-", "directory-")

@@ -156,6 +156,7 @@ class Run:
     def _heal(self, nemesis: Nemesis) -> None:
         """Faults end; a core of the cluster, and then all of it, must get on, and what the clients have begun must end."""
         clients = self.clients
+        clients.stop_reassigning()
         if self.is_cluster:
             self._demand_progress(nemesis)
         else:
@@ -188,6 +189,8 @@ class Run:
         clients.stop_reading()
         if clients.admin is not None:
             self._finish(clients.admin.check_topics(), liveness_ms, "the topics' states could not be read")
+        if clients.reassigner is not None:
+            self._finish(clients.reassigner.check(), liveness_ms, "where the partitions are could not be read")
         return [Violation(text, invariant="batches") for text in violations_of(clients.recording.sent, reader.logs)]
 
     def _judge_history(self) -> list[Violation]:

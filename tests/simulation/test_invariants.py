@@ -145,6 +145,14 @@ CASES: dict[str, tuple[Call, Call]] = {
         ),
         lambda: metadata.elr_keeps_min_isr(NAME, registration(), registration(isr=(N1,), partition_epoch=1), 2, {N2: False, N3: False}),
     ),
+    "R1": (
+        lambda: metadata.removal_keeps_copies(NAME, registration(), registration(replicas=(N1, N2), isr=(N1, N2), partition_epoch=1), 2),
+        lambda: metadata.removal_keeps_copies(NAME, registration(), registration(replicas=(N1, N2), isr=(N1,), partition_epoch=1), 2),
+    ),
+    "R2": (
+        lambda: metadata.reassignment_well_formed(NAME, registration(adding_replicas=(N3,), removing_replicas=(N1,))),
+        lambda: metadata.reassignment_well_formed(NAME, registration(adding_replicas=(N3,), removing_replicas=(N3,))),
+    ),
     "D15": (
         lambda: metadata.metadata_is_a_prefix(N1, MetadataImage(cluster_id="c"), MetadataImage(cluster_id="c")),
         lambda: metadata.metadata_is_a_prefix(N1, MetadataImage(cluster_id="c"), MetadataImage(cluster_id="c", next_producer_id=9)),

@@ -156,6 +156,39 @@ def elr_keeps_min_isr(
     return Breach(text, text_of(before), text_of(after))
 
 
+@invariant("R1", "removal-keeps-copies")
+def removal_keeps_copies(name: str, before: PartitionRegistration, after: PartitionRegistration, min_isr: int) -> Breach | None:
+    """Replicas that hold all committed records are taken away from a partition only while min.insync.replicas others hold them, too.
+
+    Asked of one change at a time, as D14.
+
+    Hazard: the last copies of acknowledged records are deleted, or few enough are left for one machine to lose them.
+    Source: KIP-455; reference D6, D14.
+    """
+    if after.partition_epoch != before.partition_epoch + 1 or is_unclean(after):
+        return None
+    complete, kept = {*before.isr, *before.elr}, {*after.isr, *after.elr}
+    removed = sorted(complete.difference(after.replicas))
+    if not removed or len(kept) >= min(min_isr, len(after.replicas)):
+        return None
+    text = f"{name}: {removed} had all that was committed and are replicas no longer, and only {sorted(kept)} are left who have it"
+    return Breach(text, text_of(before), text_of(after))
+
+
+@invariant("R2", "reassignment-well-formed")
+def reassignment_well_formed(name: str, registration: PartitionRegistration) -> Breach | None:
+    """No replica is named twice; adding and removing ones are disjoint parts of the replicas, and not all are removed.
+
+    Hazard: a reassignment that can never complete, or that leaves no replica.
+    Source: KIP-455; S431 PartitionReassignmentReplicas.
+    """
+    replicas, adding, removing = registration.replicas, {*registration.adding_replicas}, {*registration.removing_replicas}
+    if len({*replicas}) == len(replicas) and (adding | removing) <= {*replicas} and not adding & removing and removing != {*replicas}:
+        return None
+    text = f"{name}: no reassignment of these replicas"
+    return Breach(text, f"replicas {list(replicas)}", f"adding {sorted(adding)}, removing {sorted(removing)}")
+
+
 @invariant("D15", "metadata-is-a-prefix")
 def metadata_is_a_prefix(node_id: NodeId, image: MetadataImage, other: MetadataImage) -> Breach | None:
     """Two nodes that have applied the metadata log up to the same offset have the same metadata.

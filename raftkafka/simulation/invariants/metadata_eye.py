@@ -72,9 +72,11 @@ class MetadataEye:
         partition = self._memory.partition(key)
         partition.registration, partition.min_isr = after, min_isrs[1]
         metadata.isr_and_elr_well_formed(name, after, self._memory.image.brokers, min_isrs[1])
+        metadata.reassignment_well_formed(name, after)
         if before is not None and before is not after:
             metadata.partition_epochs_monotonic(name, before, after)
             metadata.elr_keeps_min_isr(name, before, after, min(min_isrs), restarted)
+            metadata.removal_keeps_copies(name, before, after, min(min_isrs))
         if is_unclean(after) and (before is None or after.leader_epoch > before.leader_epoch):
             partition.unclean_epoch = after.leader_epoch
             partition.unclean = True

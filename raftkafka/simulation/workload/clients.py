@@ -12,12 +12,15 @@ from raftkafka.simulation.workload.consumer import Consumer, FinalReader
 from raftkafka.simulation.workload.group_member import COOPERATIVE, RANGE, GroupMember
 from raftkafka.simulation.workload.known_cluster import Slot, key_of
 from raftkafka.simulation.workload.producer import Producer
+from raftkafka.simulation.workload.reassigner import Reassigner
 from raftkafka.simulation.workload.recording import Recording
 from raftkafka.simulation.workload.settings import WorkloadSettings, draw_producer_style, draw_style
 from raftkafka.simulation.world import World
 
 GROUP = "readers"
 TOPIC_NAMES = ("records", "orders", "events", "payments")
+GROUP_PARTITIONS = 2
+"""Of the topic of groups, as `simulation.cluster` sets it."""
 CREATE_TIMEOUT_MS = 3_000
 MS_PER_SECOND = 1_000
 
@@ -41,6 +44,7 @@ class Clients:
         self.consumers: list[Consumer] = []
         self.members: list[GroupMember] = []
         self.admin: Admin | None = None
+        self.reassigner: Reassigner | None = None
 
     # The phases of a run
 
@@ -71,6 +75,14 @@ class Clients:
                 replication_factor=self._replication_factor(),
             )
             heap.spawn(self.admin.run())
+        if self.settings.reassign_interval_ms:
+            self.reassigner = self._make_reassigner()
+            heap.spawn(self.reassigner.run())
+
+    def stop_reassigning(self) -> None:
+        """What was asked for must finish now."""
+        if self.reassigner is not None:
+            self.reassigner.running = False
 
     def stop_writing(self) -> None:
         """Producers and the administrator finish what they have begun."""
@@ -105,7 +117,8 @@ class Clients:
         return found
 
     def writing_finished(self) -> bool:
-        return all(producer.finished for producer in self.producers) and (self.admin is None or self.admin.finished)
+        others = [each for each in (self.admin, self.reassigner) if each is not None]
+        return all(producer.finished for producer in self.producers) and all(other.finished for other in others)
 
     def group_is_stable(self) -> bool:
         """Whether each partition is read by exactly one member, as the members see it."""
@@ -153,6 +166,17 @@ class Clients:
             topics=self.topics,
             protocol=self._protocol,
             instance_id=f"instance-{number}" if is_static else None,
+        )
+
+    def _make_reassigner(self) -> Reassigner:
+        return Reassigner(
+            client=self._world.add_client(),
+            recording=self.recording,
+            slots=self.slots,
+            group_partitions=GROUP_PARTITIONS if self.settings.group_members else 0,
+            node_ids=range(1, len(self._world.machines) + 1),
+            min_replicas=self.settings.min_insync_replicas,
+            interval_ms=self.settings.reassign_interval_ms,
         )
 
     def _replication_factor(self) -> int:

@@ -51,6 +51,8 @@ class WorkloadSettings:
 
     admin_interval_ms: int = 1_500
     """Mean pause between the administrator's operations; 0: there is none."""
+    reassign_interval_ms: int = 0
+    """Mean pause between reassignments, cancels and elections on request; 0: there are none."""
 
 
 @attrs.frozen(kw_only=True)

@@ -71,6 +71,10 @@ class BrokerConfig:
     unclean_leader_election_enable: bool
     log_retention_check_interval_ms: int
     log_flush_offset_checkpoint_interval_ms: int
+    log_cleaner_enable: bool
+    log_cleaner_backoff_ms: int
+    log_cleaner_dedupe_buffer_size: int
+    log_cleaner_io_max_bytes_per_second: float
     producer_id_expiration_ms: int
 
     replica_lag_time_max_ms: int

@@ -35,6 +35,7 @@ from raftkafka.raft.driver import RaftDriver
 from raftkafka.raft.node import NotLeader
 from raftkafka.replication.replica_manager import ReplicaManager
 from raftkafka.replication.values import ReplicaSettings, TopicReplicationConfig
+from raftkafka.storage.cleaner import CleanerSettings
 from raftkafka.storage.log_manager import LogManager, LogManagerSettings
 from raftkafka.storage.meta_properties import MetaProperties
 
@@ -134,6 +135,7 @@ def assemble(
         return lifecycle.broker_epoch if lifecycle is not None else -1
 
     replicas = _replicas(config, logs, topic_configs, rng)
+    logs.high_watermark_of = replicas.hosted_high_watermark
     group_log = GroupLog(replicas)
     topics = ImageTopics(lambda: services.image)
     groups = GroupCoordinator(
@@ -268,9 +270,20 @@ def _logs(config: BrokerConfig, disk: Disk, topic_configs: TopicConfigResolver, 
         default_config=defaults,
         retention_check_interval_ms=config.log_retention_check_interval_ms,
         checkpoint_interval_ms=config.log_flush_offset_checkpoint_interval_ms,
+        cleaner=cleaner_settings(config),
         disabled_rules=config.disabled_rules,
     )
     return LogManager(disk=disk, log_dirs=config.log_dirs, settings=settings, rng=random.Random(rng.getrandbits(64)))
+
+
+def cleaner_settings(config: BrokerConfig) -> CleanerSettings:
+    """What the log.cleaner keys say, static or dynamic."""
+    return CleanerSettings(
+        enabled=config.log_cleaner_enable,
+        backoff_ms=config.log_cleaner_backoff_ms,
+        dedupe_buffer_bytes=config.log_cleaner_dedupe_buffer_size,
+        io_max_bytes_per_second=config.log_cleaner_io_max_bytes_per_second,
+    )
 
 
 def _replicas(config: BrokerConfig, logs: LogManager, topic_configs: TopicConfigResolver, rng: random.Random) -> ReplicaManager:

@@ -193,6 +193,11 @@ class ReplicaManager:
         """Up to where (exclusive) the partition is committed as far as this replica knows."""
         return self._replicas.find(key).high_watermark
 
+    def hosted_high_watermark(self, key: PartitionKey) -> int:
+        """As `high_watermark`; 0 of a partition that is not hosted (yet)."""
+        partition = self._replicas.by_key.get(key)
+        return 0 if partition is None else partition.high_watermark
+
     def log_start_offset(self, key: PartitionKey) -> int:
         return self._replicas.find(key).log.log_start_offset
 

@@ -47,6 +47,7 @@ def _config(node_id: int, node_count: int, overrides: Mapping[str, str]) -> Brok
             "offsets.topic.replication.factor": str(min(3, node_count)),
             "offsets.topic.num.partitions": "2",
             "group.initial.rebalance.delay.ms": "0",
+            "log.cleaner.enable": "false",  # a profile turns it on: elsewhere logs are compared batch by batch, and none is to be missing
             **overrides,
         }
     )

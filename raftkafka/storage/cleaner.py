@@ -175,7 +175,7 @@ class LogCleaner:
         except (CorruptRecord, DiskError, ApiError) as error:
             self._give_up(str(error))
             return
-        self._due_ms = self._now_ms + max(PAUSE_MS, int(1000 * io_bytes / self._settings.io_max_bytes_per_second))
+        self._due_ms = self._now_ms + max(PAUSE_MS, int(1000 * io_bytes / max(self._settings.io_max_bytes_per_second, 1.0)))
 
     def _finish(self) -> None:
         assert self._round is not None

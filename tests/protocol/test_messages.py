@@ -18,7 +18,13 @@ from raftkafka.base.errors import DecodeError, ErrorCode
 from raftkafka.protocol import messages as messages_package
 from raftkafka.protocol import schema
 from raftkafka.protocol.framing import read_message, read_versioned, write_message
-from raftkafka.protocol.messages import consumer_group_records, consumer_protocol, coordinator_records, transaction_records
+from raftkafka.protocol.messages import (
+    consumer_group_records,
+    consumer_protocol,
+    coordinator_records,
+    kraft_control_records,
+    transaction_records,
+)
 from raftkafka.protocol.messages.describe_topic_partitions import Cursor, DescribeTopicPartitionsRequest
 from raftkafka.protocol.messages.fetch import FetchRequest, FetchResponse, ReplicaState
 from raftkafka.protocol.messages.init_producer_id import InitProducerIdRequest
@@ -57,6 +63,11 @@ RECORD_CASES: list[tuple[type, int]] = [
         consumer_group_records.ConsumerGroupTargetAssignmentMemberValue,
         consumer_group_records.ConsumerGroupTargetAssignmentMetadataKey,
         consumer_group_records.ConsumerGroupTargetAssignmentMetadataValue,
+        kraft_control_records.KRaftVersionRecord,
+        kraft_control_records.LeaderChangeMessage,
+        kraft_control_records.SnapshotFooterRecord,
+        kraft_control_records.SnapshotHeaderRecord,
+        kraft_control_records.VotersRecord,
         transaction_records.TransactionLogKey,
         transaction_records.TransactionLogValue,
     )

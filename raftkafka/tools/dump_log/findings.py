@@ -26,7 +26,7 @@ class Findings:
     """Offsets of neighbouring records that do not follow each other."""
 
     def lines(self) -> Iterator[str]:
-        """The report. Kafka tells mismatches and gaps with the last one first, the others in order."""
+        """The report. Kafka tells mismatches of the offset index with the last one first, all others in order."""
         for path, pairs in self.index_mismatches.items():
             yield f"Mismatches in :{path}"
             yield from (f"  Index offset: {first}, log offset: {second}" for first, second in reversed(pairs))
@@ -41,7 +41,7 @@ class Findings:
             yield from (f"Indexed offset: {first}, found log offset: {second}" for first, second in pairs)
         for path, pairs in self.gaps.items():
             yield f"Non-consecutive offsets in {path}"
-            yield from (f"  {first} is followed by {second}" for first, second in reversed(pairs))
+            yield from (f"  {first} is followed by {second}" for first, second in pairs)
 
 
 def note(pairs: Pairs, path: Path, first: int, second: int) -> None:

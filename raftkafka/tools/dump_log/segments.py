@@ -2,6 +2,7 @@
 
 Invariants
 - Batches are read where they lie (the file is mapped), and only the CRC looks into one whose records are not asked for.
+- A gap before the first record is told of too, as Apache's tool does: it takes the offset before it for -1.
 - A damaged batch is shown with `isvalid: false`; what cannot be a batch ends the dump, and bytes behind the last whole batch are counted.
 
 Sources: reference/disk-format.md and the golden transcripts of Apache's tool.
@@ -10,7 +11,6 @@ Sources: reference/disk-format.md and the golden transcripts of Apache's tool.
 from __future__ import annotations
 
 import mmap
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,12 +27,12 @@ from raftkafka.storage.record_batch import (
     MAX_SEQUENCE,
     NO_SEQUENCE,
     BatchHeader,
-    ControlType,
     Record,
     crc_matches,
     decode_records,
     read_header,
 )
+from raftkafka.tools.dump_log.control_records import control_text
 from raftkafka.tools.dump_log.decoders import RecordDecoder
 from raftkafka.tools.dump_log.findings import Findings, note
 
@@ -84,15 +84,15 @@ def dump_segment(path: Path, view: SegmentView, findings: Findings) -> Iterator[
     whole = map_file(path)
     data = memoryview(whole)[: view.max_bytes]
     end = 0
-    last_offset: int | None = None
+    last_offset = -1
     for position, header in whole_batches(data, path):
         yield _batch_line(data, header, position)
         if view.deep:
             for record in decode_records(data, position):
-                if last_offset is not None and record.offset != last_offset + 1:
+                if record.offset != last_offset + 1:
                     note(findings.gaps, path, last_offset, record.offset)
                 last_offset = record.offset
-                yield _record_line(record, header, view)
+                yield from _record_line(record, header, view)
         end = position + header.size_bytes
     if end < len(data) and view.max_bytes == NO_LIMIT:
         yield f"Found {len(data) - end} invalid bytes at the end of {path.name}"
@@ -112,7 +112,8 @@ def _batch_line(data: Buffer, header: BatchHeader, position: int) -> str:
     )
 
 
-def _record_line(record: Record, header: BatchHeader, view: SegmentView) -> str:
+def _record_line(record: Record, header: BatchHeader, view: SegmentView) -> Iterator[str]:
+    """The line of a record; what can be said of one whose content cannot be decoded is said before the error."""
     words: list[str] = []
     if not view.skip_record_metadata:
         names = ",".join(name for name, _ in record.headers)
@@ -121,26 +122,22 @@ def _record_line(record: Record, header: BatchHeader, view: SegmentView) -> str:
             f" valueSize: {_size(record.value)} sequence: {_sequence(record, header)} headerKeys: [{names}]"
         )
         if header.is_control:
-            words.append(_control_text(record))
+            words.append(control_text(record))
     if view.contents and not header.is_control:
-        key, payload = view.decoder(record)
+        try:
+            key, payload = view.decoder(record)
+        except CorruptRecord:
+            yield _joined(words)
+            raise
         if key is not None:
             words.append(f"key: {key}")
         if payload is not None:
             words.append(f"payload: {payload}")
+    yield _joined(words)
+
+
+def _joined(words: list[str]) -> str:
     return "| " + " ".join(words) if words else ""
-
-
-def _control_text(record: Record) -> str:
-    if record.key is None or len(record.key) < 4:
-        raise CorruptRecord(f"The control record at offset {record.offset} does not say its type.")
-    (number,) = struct.unpack_from(">h", record.key, 2)
-    if number in (ControlType.ABORT, ControlType.COMMIT):
-        if record.value is None or len(record.value) < 6:
-            raise CorruptRecord(f"The end-of-transaction marker at offset {record.offset} does not say its coordinator epoch.")
-        return f"endTxnMarker: {ControlType(number).name} coordinatorEpoch: {struct.unpack_from('>i', record.value, 2)[0]}"
-    name = ControlType(number).name if number in ControlType._value2member_map_ else "UNKNOWN"
-    return f"controlType: {name}({number})"
 
 
 def _sequence(record: Record, header: BatchHeader) -> int:

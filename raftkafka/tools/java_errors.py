@@ -7,8 +7,9 @@ Sources: the exception class and the message of every error code of Apache Kafka
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
@@ -64,6 +65,19 @@ def as_java_error(error: Exception) -> JavaError | None:
             return JavaError("joptsimple.OptionException", str(error))
         case _:
             return None
+
+
+@contextlib.contextmanager
+def errors_by_name() -> Iterator[None]:
+    """Lets an error from outside end the tool under its Java name: the class, a colon and the sentence."""
+    from raftkafka.base.errors import PeerError
+    from raftkafka.client.connection import RequestFailed
+
+    try:
+        yield
+    except (JavaError, PeerError, RequestFailed) as error:
+        known = as_java_error(error)
+        raise ToolError(known.named if known is not None else str(error)) from None
 
 
 def exception_name(code: int) -> str:

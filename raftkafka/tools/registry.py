@@ -40,6 +40,9 @@ TOOLS: Mapping[str, ToolEntry] = MappingProxyType(
         "e2e-latency": ToolEntry("kafka-e2e-latency", "raftkafka.tools.e2e_latency", "Measure how long a record takes to its consumer."),
         "features": ToolEntry("kafka-features", "raftkafka.tools.features", "Feature levels of a cluster."),
         "get-offsets": ToolEntry("kafka-get-offsets", "raftkafka.tools.get_offsets", "First, last and other offsets of partitions."),
+        "leader-election": ToolEntry("kafka-leader-election", "raftkafka.tools.leader_election", "Elect leaders of partitions."),
+        "log-dirs": ToolEntry("kafka-log-dirs", "raftkafka.tools.log_dirs", "What lies in the log directories of brokers."),
+        "metadata-quorum": ToolEntry("kafka-metadata-quorum", "raftkafka.tools.metadata_quorum", "The voters on the metadata."),
         "producer-perf-test": ToolEntry(
             "kafka-producer-perf-test", "raftkafka.tools.producer_perf", "Measure how fast records are produced."
         ),

@@ -13,12 +13,20 @@ from raftkafka.cli.check_command import check
 from raftkafka.cli.cluster_commands import cluster_group
 from raftkafka.cli.rules import rules
 from raftkafka.cli.sim_commands import profiles, sim, sim_many, sim_shrink, sim_speed
-from raftkafka.cli.storage_commands import storage_group
+from raftkafka.tools.registry import TOOLS
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group(context_settings=CONTEXT)
+class CommandsAndTools(click.Group):
+    """The commands, and in the help also the tools, which `main` runs without click."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Apache Kafka's tools (raftkafka TOOL --help; as scripts in bin/)"):
+            formatter.write_dl([(subcommand, entry.summary) for subcommand, entry in TOOLS.items()])
+
+
+@click.group(cls=CommandsAndTools, context_settings=CONTEXT)
 @click.version_option(metadata.version("raftkafka"), prog_name="raftkafka")
 def commands() -> None:
     """A Kafka-protocol-compatible cluster of brokers with an embedded Raft quorum.
@@ -27,6 +35,7 @@ def commands() -> None:
     Examples:
       raftkafka cluster up                       three nodes on this machine
       raftkafka broker configs/server.properties one node in the foreground
+      raftkafka topics --bootstrap-server localhost:9092 --list
       raftkafka sim --seed 7                     a simulated cluster, the same every time
     """
 
@@ -105,4 +114,3 @@ commands.add_command(sim_shrink)
 commands.add_command(sim_speed)
 commands.add_command(cluster_group)
 commands.add_command(rules)
-commands.add_command(storage_group)

@@ -12,7 +12,7 @@ from raftkafka.protocol.messages.describe_cluster import DescribeClusterRequest,
 from raftkafka.protocol.messages.unregister_broker import UnregisterBrokerRequest
 from raftkafka.tools.admin import command_config, run_admin
 from raftkafka.tools.errors import ToolError, UsageError
-from raftkafka.tools.java_errors import raise_refusal
+from raftkafka.tools.java_errors import JavaError, raise_refusal
 from raftkafka.tools.subcommands import CommandParser
 from raftkafka.tools.tables import padded
 
@@ -34,7 +34,10 @@ def main(arguments: Sequence[str]) -> int:
             work = lambda cluster: _list_endpoints(cluster, endpoint_type, given.include_fenced_brokers)  # noqa: E731
         case _:
             work = lambda cluster: _unregister(cluster, given.id)  # noqa: E731
-    run_admin(bootstrap, settings, work)
+    try:
+        run_admin(bootstrap, settings, work)
+    except JavaError as error:
+        raise ToolError(error.named) from None
     return 0
 
 

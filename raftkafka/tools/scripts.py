@@ -2,8 +2,8 @@
 
     python -m raftkafka.tools.scripts bin .venv/bin/raftkafka
 
-Nothing puts `bin/` on a PATH, so Apache's own tools are never shadowed by default. Files there that no tool has any more are removed only when
-they were written by us.
+Nothing puts `bin/` on a PATH, so Apache's own tools are never shadowed by default. A file there that no tool has any more is removed
+if it was written by this module.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from raftkafka.cli.broker import UsageError, parse_arguments
 from raftkafka.cli.commands import commands
+from raftkafka.tools.run import run_tool
 from tests.house.test_broker_config import GOOD
 
 
@@ -42,19 +43,18 @@ def test_usage_error_exits_2_and_missing_file_exits_1() -> None:
     assert "there is no such file" in missing.stderr
 
 
-def test_format_then_info(tmp_path: Path) -> None:
+def test_format_then_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(properties_file(tmp_path))
-    runner = CliRunner()
-    assert runner.invoke(commands, ["storage", "info", "-c", path]).exit_code == 1
-    assert runner.invoke(commands, ["storage", "format", "-c", path, "-t", "abc"]).exit_code == 0
-    shown = runner.invoke(commands, ["storage", "info", "-c", path])
-    assert (shown.exit_code, "cluster abc" in shown.output) == (0, True)
+    assert run_tool("storage", ["info", "-c", path]) == 1
+    assert run_tool("storage", ["format", "-c", path, "-t", "abc"]) == 0
+    capsys.readouterr()
+    assert run_tool("storage", ["info", "-c", path]) == 0
+    assert "cluster.id=abc" in capsys.readouterr().out
 
 
-def test_standalone_is_refused_where_there_are_other_voters(tmp_path: Path) -> None:
-    result = CliRunner().invoke(commands, ["storage", "format", "-c", str(properties_file(tmp_path)), "-t", "abc", "--standalone"])
-    assert result.exit_code == 1
-    assert "the only voter" in result.output
+def test_standalone_is_refused_where_there_are_other_voters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_tool("storage", ["format", "-c", str(properties_file(tmp_path)), "-t", "abc", "--standalone"]) == 1
+    assert "the only voter" in capsys.readouterr().err
 
 
 def test_config_check_tells_good_from_bad(tmp_path: Path) -> None:

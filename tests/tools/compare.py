@@ -24,7 +24,9 @@ TIMEOUT_S = 60
 _WITHOUT_BOOTSTRAP = frozenset({"kafka-dump-log", "kafka-storage", "kafka-server-start", "kafka-server-stop"})
 _BOOTSTRAP_LAST = frozenset({"kafka-cluster"})
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[,.:]\d{3}")
-_ONLY_JAVA = re.compile(r"^(\tat |\t\.\.\. \d+ more|Caused by: |\[TIME\] (WARN|INFO) |SLF4J)")
+_ONLY_JAVA = re.compile(r"^(\tat |\t\.\.\. \d+ more|Caused by: |\[TIME\] (WARN|INFO) |\[TIME\] ERROR \[\w+ clientId=|SLF4J)")
+_ARGPARSE_ERROR = re.compile(r"^kafka-[a-z-]+:\s+error:.*", re.MULTILINE | re.DOTALL)
+_UNCAUGHT = re.compile(r'^Exception in thread "main" (?:[\w.$]+: )?')
 _OUR_HINT = re.compile(r"^Try [a-z0-9-]+\.sh --help\.$")
 
 Normalise = Callable[[str], str]
@@ -84,8 +86,14 @@ def without_times(text: str) -> str:
 
 def significant_lines(stderr: str) -> list[str]:
     """The lines of stderr that say what went wrong."""
-    lines = without_times(stderr).splitlines()
-    return [line for line in lines if line.strip() and not _ONLY_JAVA.match(line) and not _OUR_HINT.match(line)]
+    lines = [
+        line for line in without_times(stderr).splitlines() if line.strip() and not _ONLY_JAVA.match(line) and not _OUR_HINT.match(line)
+    ]
+    wrapped = _ARGPARSE_ERROR.search("\n".join(lines))
+    if wrapped is not None:
+        # Apache's tools wrap and justify such a sentence.
+        return [re.sub(r"\s+", " ", wrapped[0]).replace(" -- ", " --")]
+    return [_UNCAUGHT.sub("", line) for line in lines]
 
 
 def sorted_lines(text: str) -> str:

@@ -29,7 +29,7 @@ from raftkafka.broker.listeners import (
 )
 from raftkafka.broker.properties import PropertiesError, PropertyEntry, environment_entries, parse_override, parse_properties
 from raftkafka.broker.property_checks import no_effect_notices, refusal_of_key
-from raftkafka.metadata.config_checks import refusal_for_topics
+from raftkafka.metadata.config_checks import refusal_of_broker_value
 from raftkafka.metadata.config_defs import BROKER_DEFS, InvalidValue, parse_value
 from raftkafka.metadata.control_messages import ListenerEndpoint
 
@@ -181,9 +181,9 @@ class _Reader:
                 self._typed(key)
         if not self.problems:
             for key, entry in self._entries.items():
-                reason = refusal_for_topics(key, entry.value)
+                reason = refusal_of_broker_value(key, entry.value) if key in BROKER_DEFS and entry.value else ""
                 if reason:
-                    self._problem(key, f"as the default of topics it is refused: {reason}.")
+                    self._problem(key, f"{reason.removeprefix('requirement failed: ').rstrip('.')}.")
 
     def _names(self, key: str) -> tuple[str, ...]:
         return tuple(name.strip().upper() for name in self._text(key).split(",") if name.strip())

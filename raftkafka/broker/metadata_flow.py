@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from raftkafka.base.observed import observed
 from raftkafka.base.rules import Rule
+from raftkafka.broker.dynamic_settings import DynamicSettings
 from raftkafka.broker.parts import Parts
 from raftkafka.group.coordinator import OFFSETS_TOPIC
 from raftkafka.metadata.image import ImageEntry, MetadataDelta, MetadataImage, from_snapshot, to_snapshot
@@ -28,6 +29,7 @@ class MetadataFlow:
         self.serving = False
         """Whether clients may be answered: since the image has first held this broker's own registration, unfenced."""
         self._parts = parts
+        self._settings = DynamicSettings(parts)
         self._entries: list[ImageEntry] = []
         self._gained: effects.LeadershipGained | None = None
         self._active = False
@@ -92,8 +94,7 @@ class MetadataFlow:
         offsets_topic = image.topics.by_name.get(OFFSETS_TOPIC)
         parts.group_log.topic_id = offsets_topic.topic_id if offsets_topic is not None else None
         parts.replicas.apply_metadata(image, delta, now_ms)
-        if delta.quotas_changed:
-            parts.services.quotas.configure(image.quotas)
+        self._settings.apply(image, delta)
         if delta.removed_topics:
             names = frozenset(topic.name for topic in delta.removed_topics.values())
             parts.groups.topics_deleted(names, now_ms=now_ms, wall_ms=now_ms + parts.group_log.wall_offset_ms)

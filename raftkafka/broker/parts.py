@@ -14,6 +14,7 @@ from raftkafka.broker.channel import ControllerChannel
 from raftkafka.broker.client_quotas import ClientQuotas
 from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.connection import Connection
+from raftkafka.broker.connection_limits import ConnectionLimits
 from raftkafka.broker.control import ControlRequest, Hello
 from raftkafka.broker.control_links import ControlLinks
 from raftkafka.broker.controller_host import ControllerHost
@@ -156,6 +157,7 @@ def assemble(
         producer_ids=ProducerIds(channel, node_id=config.node_id, broker_epoch=broker_epoch),
         suspects=Suspects(),
         quotas=ClientQuotas(window_count=config.quota_window_num, window_ms=config.quota_window_size_seconds * 1_000),
+        connections=ConnectionLimits(config),
         mute=ports.mute,
         clock=ports.clock,
         request_timer=request_timer,

@@ -12,6 +12,7 @@ from raftkafka.broker.channel import ControllerChannel
 from raftkafka.broker.client_quotas import ClientQuotas
 from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.connection import Connection
+from raftkafka.broker.connection_limits import ConnectionLimits
 from raftkafka.broker.producer_ids import ProducerIds
 from raftkafka.broker.suspects import Suspects
 from raftkafka.group.coordinator import GroupCoordinator
@@ -36,6 +37,7 @@ class Services:
     producer_ids: ProducerIds
     suspects: Suspects
     quotas: ClientQuotas
+    connections: ConnectionLimits
     mute: Callable[[Connection, int], None]
     """Listens to a connection again at this time only, in ms."""
     clock: Callable[[], int]

@@ -191,22 +191,26 @@ def _check_broker_value(name: str, value: ConfigValue) -> None:
         raise _broker_refusal(f"Invalid value {value} for configuration {name}: Class {value} could not be found.")
 
 
+def refusal_of_broker_value(name: str, text: str) -> str:
+    """Why a broker key cannot have this value, though its type allows it; empty when it can, or when its type does not."""
+    try:
+        _check_broker_value(name, parse_value(BROKER_DEFS[name], text))
+        _check_for_topics(name, text)
+    except InvalidValue:
+        return ""
+    except ApiError as refusal:
+        return refusal.message
+    return ""
+
+
 def _check_for_topics(name: str, text: str) -> None:
     """What topics fall back to must be allowed for them: a broker's own key may allow more."""
-    reason = refusal_for_topics(name, text)
-    if reason:
-        raise _broker_refusal(reason)
-
-
-def refusal_for_topics(name: str, text: str) -> str:
-    """Why a value of a broker key cannot be what topics fall back to; empty when it can, or when none does."""
     for definition in TOPIC_DEFS.values():
         if name in definition.broker_synonyms:
             try:
                 parse_value(definition, value_for_topics(definition, name, text))
             except InvalidValue as error:
-                return str(error)
-    return ""
+                raise _broker_refusal(str(error)) from None
 
 
 def parse_connection_overrides(text: str) -> dict[str, int]:

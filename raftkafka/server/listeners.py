@@ -11,11 +11,13 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
+from typing import Protocol
 
 import trio
 
 from raftkafka.base.errors import DecodeError, PeerError
 from raftkafka.broker.connection import Connection
+from raftkafka.broker.connection_limits import ADMITTED, Admission
 from raftkafka.server.driver import NodeDriver
 from raftkafka.server.faults import Faults, node_at
 from raftkafka.server.log import ServerLog
@@ -24,7 +26,15 @@ from raftkafka.server.stream import BufferPool, FrameStream
 
 SWEEP_SECONDS = 1.0
 ACCEPTS_PER_TURN = 32
+MAX_CLOSING_LATER = 100
+"""So many refused connections are kept open for a while; more are closed at once."""
 OUT_OF_DESCRIPTORS_PAUSE_SECONDS = 0.1
+
+
+class Admit(Protocol):
+    """Whether one more connection is let in, as the node says (`broker.connection_limits`)."""
+
+    def __call__(self, address: str, *, listener: str, open_count: int, open_from_address: int, now_ms: int) -> Admission: ...
 
 
 class ListenError(Exception):
@@ -88,7 +98,15 @@ class Listeners:
     """All listeners of a broker and the connections that came through them."""
 
     def __init__(
-        self, *, driver: NodeDriver, settings: ServerSettings, pool: BufferPool, nursery: trio.Nursery, log: ServerLog, faults: Faults
+        self,
+        *,
+        driver: NodeDriver,
+        settings: ServerSettings,
+        pool: BufferPool,
+        nursery: trio.Nursery,
+        log: ServerLog,
+        faults: Faults,
+        admit: Admit | None = None,
     ) -> None:
         self.connections: dict[InboundConnection, None] = {}
         self._driver = driver
@@ -97,7 +115,9 @@ class Listeners:
         self._nursery = nursery
         self._log = log
         self._faults = faults
+        self._node_admits = admit
         self._per_host: dict[str, int] = {}
+        self._closing_later = 0
         self._sockets: list[socket.socket] = []
 
     def bind(self) -> tuple[ListenerAddress, ...]:
@@ -141,14 +161,20 @@ class Listeners:
                         self._log.peer_trouble("accept-failed", listener=name, reason=error.strerror)
                         await trio.sleep(OUT_OF_DESCRIPTORS_PAUSE_SECONDS)
                     break
-                self._admit(sock, name, str(remote[0]), int(remote[1]))
+                pause_ms = self._admit(sock, name, str(remote[0]), int(remote[1]))
+                if pause_ms:
+                    await trio.sleep(pause_ms / 1_000)
 
-    def _admit(self, sock: socket.socket, listener: str, host: str, port: int) -> None:
-        reason = self._refusal(host)
-        if reason:
-            sock.close()
-            self._log.peer_trouble("connection-refused", listener=listener, peer=f"{host}:{port}", reason=reason)
-            return
+    def _admit(self, sock: socket.socket, listener: str, host: str, port: int) -> int:
+        """Lets a connection in, or closes it; returns how long no other is to be accepted, in ms."""
+        admission = self._admission(listener, host)
+        if admission.refusal:
+            self._log.peer_trouble("connection-refused", listener=listener, peer=f"{host}:{port}", reason=admission.refusal)
+            if admission.close_after_ms and self._closing_later < MAX_CLOSING_LATER:
+                self._nursery.start_soon(self._close_later, sock, admission.close_after_ms)
+            else:
+                sock.close()
+            return admission.pause_ms
         self._per_host[host] = self._per_host.get(host, 0) + 1
         _tune(sock, self._settings)
         stream = FrameStream(
@@ -163,16 +189,32 @@ class Listeners:
         inbound = InboundConnection(driver=self._driver, connection=connection, stream=stream, settings=self._settings, remote_host=host)
         self.connections[inbound] = None
         self._nursery.start_soon(self._run, inbound)
+        return admission.pause_ms
 
-    def _refusal(self, host: str) -> str:
-        """Why one more connection from this host is not admitted; empty when it is."""
+    def _admission(self, listener: str, host: str) -> Admission:
+        """Whether one more connection from this host is let in: by what this process can bear, and then by the node."""
         if len(self.connections) >= self._settings.max_connections:
-            return f"max.connections ({self._settings.max_connections}) reached"
-        if self._per_host.get(host, 0) >= self._settings.max_connections_per_ip:
-            return f"max.connections.per.ip ({self._settings.max_connections_per_ip}) reached"
+            return Admission(f"the process can have {self._settings.max_connections} connections, by its file descriptors")
         if self._faults.cuts.touches(node_at(host)):
-            return "the network is cut"
-        return ""
+            return Admission("the network is cut")
+        if self._node_admits is None:
+            return ADMITTED
+        return self._node_admits(
+            host,
+            listener=listener,
+            open_count=len(self.connections),
+            open_from_address=self._per_host.get(host, 0),
+            now_ms=self._driver.now_ms(),
+        )
+
+    async def _close_later(self, sock: socket.socket, after_ms: int) -> None:
+        """Closes a refused connection when its address may come again: who is refused at once comes back at once."""
+        self._closing_later += 1
+        try:
+            await trio.sleep(after_ms / 1_000)
+        finally:
+            self._closing_later -= 1
+            sock.close()
 
     async def _run(self, inbound: InboundConnection) -> None:
         connection, stream = inbound.connection, inbound.stream

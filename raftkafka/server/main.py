@@ -72,8 +72,7 @@ def server_settings(config: BrokerConfig, *, max_descriptors: int) -> ServerSett
         listeners=tuple(ListenerAddress(name=each.name, host=each.host, port=each.port) for each in config.listeners),
         max_frame_bytes=config.socket_request_max_bytes,
         in_flight_bytes=config.queued_max_request_bytes if config.queued_max_request_bytes > 0 else None,
-        max_connections=min(config.max_connections, max_descriptors // 2),
-        max_connections_per_ip=config.max_connections_per_ip,
+        max_connections=max_descriptors // 2,
         idle_ms=config.connections_max_idle_ms,
         backlog=config.socket_listen_backlog_size,
         receive_buffer_bytes=config.socket_receive_buffer_bytes if "socket.receive.buffer.bytes" in config.static else -1,
@@ -96,6 +95,7 @@ def _run(config: BrokerConfig, log: ServerLog) -> None:
                 disk=disk,
                 settings=server_settings(config, max_descriptors=max_descriptors),
                 log=log,
+                admit=node.parts.services.connections.admit,
                 faults_path=os.path.join(config.metadata_log_dir, FAULTS_FILE),
                 listening=lambda addresses: log.info("listening", addresses=",".join(map(str, addresses))),
             )

@@ -27,7 +27,7 @@ from raftkafka.server.clock import NodeClock
 from raftkafka.server.driver import NodeDriver
 from raftkafka.server.faults import Faults
 from raftkafka.server.links import Links
-from raftkafka.server.listeners import Listeners
+from raftkafka.server.listeners import Admit, Listeners
 from raftkafka.server.log import ServerLog
 from raftkafka.server.settings import ListenerAddress, ServerSettings
 from raftkafka.server.stream import BufferPool
@@ -51,6 +51,7 @@ async def run_server(
     log: ServerLog,
     faults_path: str | None = None,
     signals: bool = True,
+    admit: Admit | None = None,
     listening: Callable[[tuple[ListenerAddress, ...]], None] = lambda addresses: None,
 ) -> None:
     """Runs the node until it has stopped cleanly. Raises, in an exception group, `ListenError`, `NodeHalted`, `ShutdownTimedOut`, what
@@ -59,7 +60,7 @@ async def run_server(
         driver = NodeDriver(node=node, disk=disk, clock=NodeClock(), nursery=nursery, observe=log.observed)
         pool = BufferPool(limit_bytes=settings.in_flight_bytes)
         faults = Faults(path=faults_path, log=log)
-        listeners = Listeners(driver=driver, settings=settings, pool=pool, nursery=nursery, log=log, faults=faults)
+        listeners = Listeners(driver=driver, settings=settings, pool=pool, nursery=nursery, log=log, faults=faults, admit=admit)
         links = Links(driver=driver, settings=settings, pool=pool, nursery=nursery, log=log, node_id=node_id, faults=faults)
         driver.links = links
 

@@ -30,9 +30,7 @@ class ServerSettings:
     in_flight_bytes: int | None = None
     """`queued.max.request.bytes` (KIP-72): what frames that arrive in pieces may claim together; None for no bound"""
     max_connections: int = 10_000
-    """`max.connections`"""
-    max_connections_per_ip: int = 10_000
-    """`max.connections.per.ip`"""
+    """What the process can bear; the node may let in fewer (`max.connections`, `max.connections.per.ip`)"""
     idle_ms: int = 600_000
     """`connections.max.idle.ms`; a reader that takes no byte of what waits for it is idle too"""
     frame_deadline_ms: int = 30_000

@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from raftkafka.server.disk import PosixDisk
+from raftkafka.server.listeners import Admit
 from raftkafka.server.log import ServerLog
 from raftkafka.server.server import run_server
 from raftkafka.server.settings import ListenerAddress, ServerSettings
@@ -51,7 +52,7 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served(directory: Path, *, node: FakeNode | None = None, **settings: Any) -> AsyncIterator[Served]:
+async def served(directory: Path, *, node: FakeNode | None = None, admit: Admit | None = None, **settings: Any) -> AsyncIterator[Served]:
     """Runs a server for the body of the `async with`. What ends the server early is raised."""
     node = node or FakeNode()
     log = RecordingLog()
@@ -71,6 +72,7 @@ async def served(directory: Path, *, node: FakeNode | None = None, **settings: A
             disk=disk,
             settings=ServerSettings(listeners=(address,), **settings),
             log=log,
+            admit=admit,
             faults_path=str(directory / "faults.json"),
             listening=listening,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from raftkafka.broker.connection_limits import Admission
 from raftkafka.server import listeners
 
 from .harness import Client, eventually, served
@@ -113,6 +114,21 @@ async def test_connections_above_the_limits_are_refused(tmp_path: Path) -> None:
         await first.stream.aclose()
         await eventually(lambda: "closed" in server.node.calls)
         assert await (await server.connect()).ask(b"e") == b"e"
+
+
+async def test_a_connection_that_the_node_refuses_is_closed_when_it_may_come_again(tmp_path: Path) -> None:
+    def admit(address: str, *, listener: str, open_count: int, open_from_address: int, now_ms: int) -> Admission:
+        assert (address, listener) == ("127.0.0.1", "PLAINTEXT")
+        return Admission("too fast", close_after_ms=200) if open_from_address else Admission()
+
+    async with served(tmp_path, admit=admit) as server:
+        first = await server.connect()
+        assert await first.ask(b"e") == b"e"
+        begun = trio.current_time()
+        second = await server.connect()
+        assert await second.closed_by_server() and trio.current_time() - begun >= 0.15
+        assert "too fast" in server.log.reasons()
+        assert await first.ask(b"e") == b"e"
 
 
 async def test_a_client_that_floods_does_not_starve_another(tmp_path: Path) -> None:

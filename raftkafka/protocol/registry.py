@@ -78,6 +78,7 @@ _DECLARED = (
     Api(23, "OffsetForLeaderEpoch", 2, 4, 4),
     Api(32, "DescribeConfigs", 1, 4, 4),
     Api(33, "AlterConfigs", 0, 2, 2),
+    Api(34, "AlterReplicaLogDirs", 1, 2, 2),
     Api(35, "DescribeLogDirs", 1, 5, 2),
     Api(37, "CreatePartitions", 0, 3, 2),
     Api(42, "DeleteGroups", 0, 3, 2),

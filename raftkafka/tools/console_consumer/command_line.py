@@ -111,7 +111,7 @@ def read_command_line(options: Options) -> CommandLine:
 
 def _check_combinations(options: Options) -> None:
     if options.has("topic") == options.has("include"):
-        raise UsageError("Exactly one of --include/--topic is required. ")
+        raise UsageError("Exactly one of the following arguments is required: [topic], [include]")
     if options.has("partition"):
         if not options.has("topic"):
             raise UsageError("The topic is required when partition is specified.")

@@ -11,9 +11,12 @@ from typing import Any
 from raftkafka.base.errors import ApiError, DecodeError, ErrorCode
 from raftkafka.base.ids import NodeId
 from raftkafka.broker.control import ControlReply, ControlRequest, Forward, ForwardReply
+from raftkafka.broker.mutation_quota import Admitted, MutationQuota
 from raftkafka.controller.controller import QuorumController
 from raftkafka.controller.requests import refusal_reply
 from raftkafka.protocol.framing import read_message, write_message
+from raftkafka.protocol.messages.create_partitions import CreatePartitionsResponse
+from raftkafka.protocol.messages.create_topics import CreateTopicsResponse
 from raftkafka.protocol.messages.describe_quorum import (
     DescribeQuorumRequest,
     DescribeQuorumResponse,
@@ -35,8 +38,16 @@ DESCRIBE_QUORUM_KEY = 55
 class ControllerHost:
     """Answers control requests with the controller of this node."""
 
-    def __init__(self, controller: QuorumController, raft: RaftDriver, voters: dict[NodeId, tuple[str, int]], listener: str) -> None:
+    def __init__(
+        self,
+        controller: QuorumController,
+        raft: RaftDriver,
+        voters: dict[NodeId, tuple[str, int]],
+        listener: str,
+        mutations: MutationQuota,
+    ) -> None:
         self.controller = controller
+        self._mutations = mutations
         self._raft = raft
         self._voters = voters
         self._listener = listener
@@ -62,14 +73,20 @@ class ControllerHost:
             reply(ForwardReply(body=write_message(self._describe_quorum(request, now_ms, wall_offset_ms), version)))
             return
 
+        admitted = self._mutations.admit(request, self.controller.pending, client_id=forward.client_id, version=version, now_ms=now_ms)
+
         def decided(response: Any) -> None:
+            _add_refused(response, admitted)
             if not self.controller.active:
                 # Deposed meanwhile: the broker asks the next controller, as Kafka's do; the client need not know.
                 reply(ForwardReply(error=ErrorCode.NOT_CONTROLLER))
             else:
                 reply(ForwardReply(body=write_message(response, version)))
 
-        self.controller.handle(request, decided, now_ms)
+        if admitted.request is None:
+            decided(api.response())
+        else:
+            self.controller.handle(admitted.request, decided, now_ms)
 
     def _describe_quorum(self, request: DescribeQuorumRequest, now_ms: int, wall_offset_ms: int) -> DescribeQuorumResponse:
         response = DescribeQuorumResponse()
@@ -113,3 +130,17 @@ class ControllerHost:
             current_voters=states(status.voters),
             observers=states(status.observers),
         )
+
+
+def _add_refused(response: Any, admitted: Admitted) -> None:
+    """What the quota of the client refused, and how long it is held back."""
+    if admitted.throttle_ms:
+        response.throttle_time_ms = admitted.throttle_ms
+    if admitted.refused:
+        match response:
+            case CreateTopicsResponse():
+                response.topics.extend(admitted.refused)
+            case CreatePartitionsResponse():
+                response.results.extend(admitted.refused)
+            case _:
+                response.responses.extend(admitted.refused)

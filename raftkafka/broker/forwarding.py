@@ -19,7 +19,8 @@ Refuse = Callable[[Any, ApiError, int], Any]
 
 
 def forward(services: Services, request: Any, response_class: type[Any], refuse: Refuse, context: RequestContext, respond: Respond) -> None:
-    """Asks the active controller. When it cannot be reached in `request.timeout.ms`, the client gets REQUEST_TIMED_OUT."""
+    """Asks the active controller. Whom it holds back is muted for that time. When it cannot be reached in `request.timeout.ms`, the client
+    gets REQUEST_TIMED_OUT."""
     version = context.api_version
     message = Forward(
         api_key=context.api_key,
@@ -31,7 +32,10 @@ def forward(services: Services, request: Any, response_class: type[Any], refuse:
 
     def answered(reply: ControlReply | None) -> None:
         if isinstance(reply, ForwardReply) and reply.error == ErrorCode.NONE:
-            respond(read_message(response_class, version, reply.body)[0])
+            response = read_message(response_class, version, reply.body)[0]
+            if response.throttle_time_ms:
+                services.mute(context.connection, services.clock() + response.throttle_time_ms)
+            respond(response)
             return
         code = reply.error if isinstance(reply, ForwardReply) else ErrorCode.REQUEST_TIMED_OUT
         respond(refuse(request, ApiError(code, "the active controller did not decide this request"), version))

@@ -21,6 +21,7 @@ from raftkafka.broker.controller_host import ControllerHost
 from raftkafka.broker.effects import CloseConnection, NodeEffect
 from raftkafka.broker.group_log import GroupLog
 from raftkafka.broker.lifecycle import BrokerLifecycle, LifecycleSettings
+from raftkafka.broker.mutation_quota import MutationQuota
 from raftkafka.broker.producer_ids import ProducerIds
 from raftkafka.broker.router import Router
 from raftkafka.broker.services import Services
@@ -188,7 +189,7 @@ def assemble(
         ),
         router=Router(services, ports.touch),
         controller=controller,
-        controller_host=ControllerHost(controller, raft, voters, config.controller_listener_name) if controller is not None else None,
+        controller_host=_controller_host(config, controller, raft, voters) if controller is not None else None,
         lifecycle=lifecycle,
         emit=ports.emit,
     )
@@ -230,6 +231,17 @@ def _controller(config: BrokerConfig, meta: MetaProperties, raft: RaftDriver, rn
         ),
         rng=random.Random(rng.getrandbits(64)),
     )
+
+
+def _controller_host(
+    config: BrokerConfig, controller: QuorumController, raft: RaftDriver, voters: dict[NodeId, tuple[str, int]]
+) -> ControllerHost:
+    mutations = MutationQuota(
+        window_count=config.controller_quota_window_num,
+        window_ms=config.controller_quota_window_size_seconds * 1_000,
+        default_partitions=config.num_partitions,
+    )
+    return ControllerHost(controller, raft, voters, config.controller_listener_name, mutations)
 
 
 def _group_settings(config: BrokerConfig) -> GroupSettings:

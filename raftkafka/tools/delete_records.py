@@ -1,6 +1,6 @@
 """kafka-delete-records: deletes the records before given offsets.
 
-Partitions are printed in the order of the file (Apache's tool prints them in the order of a hash table).
+Partitions are printed in the order in which Apache's tool prints them, which is that of a hash table.
 
 Sources: kafka-delete-records of Apache Kafka 4.3.1; KIP-107 (offset -1 is the high watermark).
 """
@@ -19,6 +19,7 @@ from raftkafka.protocol.messages.delete_records import DeleteRecordsPartition, D
 from raftkafka.tools.admin import command_config, run_admin
 from raftkafka.tools.errors import ToolError
 from raftkafka.tools.java_errors import refusal
+from raftkafka.tools.java_order import in_hash_map_order, partition_hash
 from raftkafka.tools.options import OptionParser, value
 
 REQUEST_TIMEOUT_MS = 30_000
@@ -114,6 +115,6 @@ async def _delete(cluster: ClusterClient, offsets: Mapping[TopicPartition, int])
                     good = each.error_code == ErrorCode.NONE
                     lines[partition] = f"low_watermark: {each.low_watermark}" if good else f"error: {refusal(each.error_code).named}"
     print("Records delete operation completed:")
-    for partition in offsets:
+    for partition in in_hash_map_order(offsets, partition_hash):
         if partition in lines:
             print(f"partition: {partition}\t{lines[partition]}")

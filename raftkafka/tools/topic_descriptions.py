@@ -1,6 +1,6 @@
 """What kafka-topics shows: the list of topics, and their partitions with leaders, replicas, ISR and ELR.
 
-Topics are shown in the order of their names (Apache's tool shows several in the order of a hash table).
+Topics, and the settings of a topic, are shown in the order in which Apache's tool shows them, which is that of a hash table.
 
 Sources: KIP-966 (DescribeTopicPartitions, ELR); KIP-455 (reassignments); the lines are those of kafka-topics of Apache Kafka 4.3.1.
 """
@@ -22,6 +22,7 @@ from raftkafka.protocol.messages.list_partition_reassignments import (
     OngoingPartitionReassignment,
 )
 from raftkafka.tools.java_errors import ILLEGAL_ARGUMENT, JavaError, raise_refusal
+from raftkafka.tools.java_order import in_hash_map_order, string_hash
 from raftkafka.tools.options import Options
 from raftkafka.tools.topic_filter import INTERNAL_TOPICS, TopicFilter
 
@@ -86,7 +87,8 @@ async def describe_topics(cluster: ClusterClient, options: Options) -> None:
     live = {broker.broker_id for broker in (await cluster.cluster()).brokers}
     moving = await _reassignments_of(cluster, topics)
     report_only = any(options.has(report) for report in _REPORTS)
-    for topic in topics:
+    by_name = {topic.name: topic for topic in topics}
+    for topic in (by_name[name] for name in in_hash_map_order(by_name, string_hash, capacity=len(topics))):
         its_configs = configs[topic.name]
         overridden = any(each.config_source != _DEFAULT_CONFIG for each in its_configs)
         if not report_only and (overridden or not options.has("topics-with-overrides")):
@@ -177,7 +179,12 @@ async def _configs_of(cluster: ClusterClient, topics: Sequence[str]) -> dict[str
     response = await cluster.ask(DescribeConfigsRequest(resources=resources))
     for result in response.results:
         raise_refusal(result.error_code, result.error_message)
-    return {result.resource_name: result.configs for result in response.results}
+    return {result.resource_name: _in_order(result.configs) for result in response.results}
+
+
+def _in_order(configs: Sequence[DescribeConfigsResourceResult]) -> list[DescribeConfigsResourceResult]:
+    by_name = {each.name: each for each in configs}
+    return [by_name[name] for name in in_hash_map_order(by_name, string_hash)]
 
 
 async def _reassignments_of(

@@ -196,9 +196,9 @@ RETRIABLE: frozenset[ErrorCode] = frozenset(
 
 
 class RecordError(NamedTuple):
-    """Why a record is refused; `index` is its place in its batch."""
+    """Why a record is refused, and its place in its batch."""
 
-    index: int
+    batch_index: int
     message: str
 
 

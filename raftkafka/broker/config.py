@@ -71,6 +71,7 @@ class BrokerConfig:
     unclean_leader_election_enable: bool
     log_retention_check_interval_ms: int
     log_flush_offset_checkpoint_interval_ms: int
+    log_flush_start_offset_checkpoint_interval_ms: int
     log_cleaner_enable: bool
     log_cleaner_backoff_ms: int
     log_cleaner_dedupe_buffer_size: int
@@ -90,10 +91,15 @@ class BrokerConfig:
     leader_imbalance_check_interval_seconds: int
     controlled_shutdown_enable: bool
 
+    initial_broker_registration_timeout_ms: int
     broker_heartbeat_interval_ms: int
     broker_session_timeout_ms: int
     controller_quorum_election_timeout_ms: int
+    controller_quorum_fetch_timeout_ms: int
+    controller_quorum_request_timeout_ms: int
+    controller_quorum_retry_backoff_ms: int
     metadata_log_max_record_bytes_between_snapshots: int
+    metadata_log_max_snapshot_interval_ms: int
 
     group_initial_rebalance_delay_ms: int
     group_min_session_timeout_ms: int
@@ -145,6 +151,9 @@ ATTRIBUTE_OF_KEY: Mapping[str, str] = {
     for field in attrs.fields(BrokerConfig)
     if (key := field.name.replace("_", ".")) in BROKER_DEFS and key not in DERIVED_KEYS
 }
-_TOPIC_FALLBACK_KEYS = frozenset(synonym for definition in TOPIC_DEFS.values() for synonym in definition.broker_synonyms)
+_IDLE_TOPIC_KEYS = ("local.retention.bytes", "local.retention.ms", "preallocate")
+_TOPIC_FALLBACK_KEYS = frozenset(
+    synonym for definition in TOPIC_DEFS.values() if definition.name not in _IDLE_TOPIC_KEYS for synonym in definition.broker_synonyms
+)
 ACTING_KEYS: frozenset[str] = frozenset((*DERIVED_KEYS, *ATTRIBUTE_OF_KEY, *_TOPIC_FALLBACK_KEYS, BROKEN_RULES_KEY))
 """The broker keys that change what the node does."""

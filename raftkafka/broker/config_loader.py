@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from raftkafka.base.ids import NodeId
 from raftkafka.base.rules import BROKEN_RULES_KEY, NO_RULES, Rules, UnknownRule, names_of, rules_named
 from raftkafka.broker.config import ACTING_KEYS, ATTRIBUTE_OF_KEY, BrokerConfig
+from raftkafka.broker.idle_keys import no_effect_notices
 from raftkafka.broker.listeners import (
     HostPort,
     ListenerError,
@@ -28,12 +29,14 @@ from raftkafka.broker.listeners import (
     parse_voters,
 )
 from raftkafka.broker.properties import PropertiesError, PropertyEntry, environment_entries, parse_override, parse_properties
-from raftkafka.broker.property_checks import no_effect_notices, refusal_of_key
+from raftkafka.broker.property_checks import is_gone, refusal_of_key
 from raftkafka.metadata.config_checks import refusal_of_broker_value
-from raftkafka.metadata.config_defs import BROKER_DEFS, InvalidValue, parse_value
+from raftkafka.metadata.config_defs import BROKER_DEFS, InvalidValue, nearest_names, parse_value
 from raftkafka.metadata.control_messages import ListenerEndpoint
 
 Parsed = TypeVar("Parsed")
+
+MISTYPED_LIKENESS = 0.93
 
 
 class ConfigError(Exception):
@@ -88,14 +91,22 @@ def config_from_entries(entries: Sequence[PropertyEntry]) -> BrokerConfig:
 
 
 def _from_environment(environ: Mapping[str, str], from_file: set[str]) -> list[PropertyEntry]:
-    """The environment's settings. Only advertised listeners given: listen on every interface at the same ports, as Apache's image does."""
-    entries = [entry for entry in environment_entries(environ) if entry.key in BROKER_DEFS]
+    """The environment's settings; a variable that is no key is left alone, unless it is one but for a letter.
+
+    Only advertised listeners given: listen on every interface at the same ports, as Apache's image does.
+    """
+    entries = [entry for entry in environment_entries(environ) if entry.key in BROKER_DEFS or is_gone(entry.key) or _is_mistyped(entry.key)]
     given = {entry.key: entry for entry in entries}
     advertised = given.get("advertised.listeners")
     if advertised is not None and "listeners" not in given and "listeners" not in from_file:
         parts = [part.rpartition("://")[0] + "://0.0.0.0:" + part.rpartition(":")[2] for part in advertised.value.split(",")]
         entries.append(PropertyEntry("listeners", ",".join(parts), advertised.origin))
     return entries
+
+
+def _is_mistyped(key: str) -> bool:
+    """Whether a variable nobody knows (there are many that begin with KAFKA_) is a key but for a letter."""
+    return bool(nearest_names(key, BROKER_DEFS, likeness=MISTYPED_LIKENESS))
 
 
 class _Reader:
@@ -125,7 +136,7 @@ class _Reader:
             return None
         log_dirs = self._log_dirs()
         static = {key: entry.value for key, entry in self._entries.items() if key in BROKER_DEFS}
-        notices += no_effect_notices(self._entries, ACTING_KEYS)
+        notices += no_effect_notices(self._entries, acting=ACTING_KEYS)
         if broken:
             notices.append(f"RULES ARE BROKEN ON PURPOSE, records may be lost: {names_of(broken)}")
         notices += [

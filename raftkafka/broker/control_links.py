@@ -62,6 +62,7 @@ class ControlLinks:
         emit: Callable[[NodeEffect], None],
         touch: Callable[[Connection], None],
         gone: Callable[[NodeId, bytes | None], None],
+        redial_backoff_ms: int = REDIAL_BACKOFF_MS,
     ) -> None:
         self._hello = hello
         self._emit = emit
@@ -77,6 +78,7 @@ class ControlLinks:
         self._connection_of: dict[NodeId, Connection] = {}
         self._incarnations: dict[NodeId, bytes] = {}
         self._probing: dict[NodeId, None] = {}
+        self._redial_backoff_ms = redial_backoff_ms
         self._redial_ms = FAR_FUTURE_MS
 
     def owns(self, link_id: LinkId) -> bool:
@@ -126,10 +128,10 @@ class ControlLinks:
         was_open, link.open, link.dialing = link.open, False, False
         if refused:
             self._gone(node_id, None)
-        if was_open and now_ms >= link.opened_ms + REDIAL_BACKOFF_MS:
+        if was_open and now_ms >= link.opened_ms + self._redial_backoff_ms:
             self._dial(link)
         else:
-            link.redial_at_ms = now_ms + REDIAL_BACKOFF_MS
+            link.redial_at_ms = now_ms + self._redial_backoff_ms
             self._redial_ms = min(self._redial_ms, link.redial_at_ms)
         return node_id if was_open else None
 

@@ -5,6 +5,8 @@ Invariants
 - It asks to be unfenced only when it has applied the metadata up to its own registration (KIP-631): a fenced broker leads nothing.
 - At a clean stop it asks for a controlled shutdown and leaves when the controller says that it leads nothing any more, or after a deadline.
 
+- A process that nobody registers within `initial.broker.registration.timeout.ms` ends: whoever started it should know.
+
 Sources: KIP-631 (registration, heartbeats), KIP-966 (previous broker epoch), KIP-841 (shutting down brokers stay out of the ISR).
 """
 
@@ -55,6 +57,7 @@ class LifecycleSettings:
     previous_broker_epoch: int
     heartbeat_interval_ms: int
     session_timeout_ms: int
+    registration_timeout_ms: int = 60_000
     controlled_shutdown: bool = True
     shutdown_timeout_ms: int = 10_000
 
@@ -74,6 +77,9 @@ class BrokerLifecycle:
         self.broker_epoch = -1
         self.fenced = True
         self.outputs: list[Observed] = []
+        self.failure: str | None = None
+        """Why the process must end: no controller took its registration in time."""
+        self._registration_deadline_ms = FAR_FUTURE_MS
         self._settings_at_start = settings
         self._ready = ready
         self._channel = channel
@@ -92,6 +98,7 @@ class BrokerLifecycle:
         """Begins to register; the settings are taken now, since the disk tells some of them."""
         self._settings = self._settings_at_start()
         self._next_action_ms = now_ms
+        self._registration_deadline_ms = now_ms + self._settings.registration_timeout_ms
 
     def metadata_applied(self, now_ms: int) -> None:
         """New metadata was applied: a fenced broker asks at once whether it may serve, a leaving one whether it may go."""
@@ -126,6 +133,8 @@ class BrokerLifecycle:
         self._next_action_ms = FAR_FUTURE_MS
         if not self._ready():
             self._next_action_ms = now_ms + REGISTRATION_RETRY_MS
+        elif self.broker_epoch < 0 and now_ms >= self._registration_deadline_ms:
+            self.failure = f"no controller took the registration within {self._settings.registration_timeout_ms} ms"
         elif self.broker_epoch < 0:
             self._register(now_ms)
         elif not self._heartbeat_in_flight:
@@ -145,7 +154,8 @@ class BrokerLifecycle:
             directories=settings.directories,
             previous_broker_epoch=settings.previous_broker_epoch,
         )
-        self._channel.request(request, self._registered, deadline_ms=now_ms + settings.session_timeout_ms)
+        deadline_ms = min(now_ms + settings.session_timeout_ms, self._registration_deadline_ms)
+        self._channel.request(request, self._registered, deadline_ms=deadline_ms)
 
     def _registered(self, reply: ControlReply | None) -> None:
         self._registering = False

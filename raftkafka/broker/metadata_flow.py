@@ -35,6 +35,8 @@ class MetadataFlow:
         self._active = False
         self._publishing = False
         self._bytes_since_snapshot = 0
+        self._snapshot_ms: int | None = None
+        """When the last snapshot was taken, or the first entry was applied."""
 
     def take(self, effect: MetadataEffect, now_ms: int) -> None:
         """Remembers an effect; only a snapshot and the loss of leadership act at once."""
@@ -108,10 +110,17 @@ class MetadataFlow:
         return lifecycle is not None and 0 <= lifecycle.broker_epoch <= self._parts.services.image.offset
 
     def _maybe_snapshot(self, now_ms: int) -> None:
-        if self._bytes_since_snapshot < self._parts.services.config.metadata_log_max_record_bytes_between_snapshots:
+        """By size, or by age as soon as there is something new: a log in which nothing happens needs no other snapshot."""
+        config = self._parts.services.config
+        if self._snapshot_ms is None:
+            self._snapshot_ms = now_ms
+        interval_ms = config.metadata_log_max_snapshot_interval_ms
+        is_old = interval_ms > 0 and now_ms - self._snapshot_ms >= interval_ms
+        if self._bytes_since_snapshot < config.metadata_log_max_record_bytes_between_snapshots and not is_old:
             return
         image = self._parts.services.image
         self._bytes_since_snapshot = 0
+        self._snapshot_ms = now_ms
         self._parts.raft.save_snapshot(image.offset + 1, image.epoch, to_snapshot(image), now_ms)
         self._parts.emit(observed("metadata-snapshot", end_offset=image.offset + 1))
 

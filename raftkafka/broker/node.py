@@ -324,6 +324,8 @@ class BrokerNode:
             parts.lifecycle.outputs.clear()
             parts.lifecycle.tick(now_ms)
             moved = True
+        if parts.lifecycle is not None and parts.lifecycle.failure is not None:
+            self._effects.append(Halt(parts.lifecycle.failure))
         return moved
 
     def _serve_early(self, now_ms: int) -> None:

@@ -183,6 +183,7 @@ def assemble(
         links=ControlLinks(
             hello=Hello(cluster_id=meta.cluster_id, node_id=config.node_id, incarnation_id=incarnation_id),
             peers=voters,
+            redial_backoff_ms=config.controller_quorum_retry_backoff_ms,
             emit=ports.emit,
             touch=ports.touch,
             gone=ports.gone,
@@ -197,6 +198,8 @@ def assemble(
 
 def _raft(config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProperties, voters: dict[NodeId, tuple[str, int]]) -> RaftDriver:
     timeout_ms = config.controller_quorum_election_timeout_ms
+    is_given = "controller.quorum.fetch.timeout.ms" in config.static
+    silence_ms = config.controller_quorum_fetch_timeout_ms if is_given else 2 * timeout_ms
     return RaftDriver(
         node_id=config.node_id,
         directory_id=meta.directory_id,
@@ -206,7 +209,7 @@ def _raft(config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProper
         config=RaftConfig(
             election_timeout_min_ms=timeout_ms,
             election_timeout_max_ms=2 * timeout_ms,
-            check_quorum_timeout_ms=3 * timeout_ms,
+            check_quorum_timeout_ms=silence_ms * 3 // 2,
             disabled_rules=config.disabled_rules,
         ),
         rng=random.Random(rng.getrandbits(64)),
@@ -272,6 +275,7 @@ def _lifecycle_settings(
             previous_broker_epoch=logs.previous_broker_epoch,
             heartbeat_interval_ms=config.broker_heartbeat_interval_ms,
             session_timeout_ms=config.broker_session_timeout_ms,
+            registration_timeout_ms=config.initial_broker_registration_timeout_ms,
             controlled_shutdown=config.controlled_shutdown_enable,
         )
 
@@ -283,7 +287,7 @@ def _logs(config: BrokerConfig, disk: Disk, topic_configs: TopicConfigResolver, 
     settings = LogManagerSettings(
         default_config=defaults,
         retention_check_interval_ms=config.log_retention_check_interval_ms,
-        checkpoint_interval_ms=config.log_flush_offset_checkpoint_interval_ms,
+        checkpoint_interval_ms=min(config.log_flush_offset_checkpoint_interval_ms, config.log_flush_start_offset_checkpoint_interval_ms),
         cleaner=cleaner_settings(config),
         disabled_rules=config.disabled_rules,
     )

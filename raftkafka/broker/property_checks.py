@@ -1,11 +1,11 @@
-"""Keys of a properties file that are refused, and those that are accepted without effect, with the sentence for each.
+"""Keys of a properties file that are refused, with the sentence for each.
 
 Sources: the removals of Apache Kafka 4.0 (KIP-896, KIP-724, KIP-866); DESIGN section 4 "Settings".
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from raftkafka.base.rules import BROKEN_RULES_KEY
 from raftkafka.broker.properties import PropertyEntry
@@ -29,7 +29,7 @@ _GONE_KEYS: Mapping[str, str] = {
     "reserved.broker.max.id": "Set node.id.",
 }
 _GONE_PREFIXES: Mapping[str, str] = {
-    "zookeeper.": "There is no ZooKeeper here: the metadata is in an embedded Raft quorum. Set process.roles and controller.quorum.voters.",
+    "zookeeper.": "The Raft quorum in the nodes takes ZooKeeper's place. Set process.roles and controller.quorum.voters instead.",
     "password.encoder.": "It belonged to ZooKeeper. Remove it.",
 }
 _PROTECTING_KEYS: Mapping[str, str] = {
@@ -66,7 +66,6 @@ def refusal_of_key(entry: PropertyEntry) -> str | None:
     return f"{where}: unknown key. {hint}"
 
 
-def no_effect_notices(entries: Mapping[str, PropertyEntry], acting: Collection[str]) -> list[str]:
-    """One sentence that names the keys which were set and change nothing here; empty when all act."""
-    idle = sorted(key for key in entries if key not in acting)
-    return [f"accepted, but without effect here: {', '.join(idle)}"] if idle else []
+def is_gone(key: str) -> bool:
+    """Whether Kafka 4 has removed the key."""
+    return key in _GONE_KEYS or key.startswith(tuple(_GONE_PREFIXES))

@@ -25,6 +25,8 @@ OUR_DEFAULTS: Mapping[str, str] = {
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "3000",
     "controller.quorum.election.timeout.ms": "600",
+    "controller.quorum.fetch.timeout.ms": "1200",
+    "controller.quorum.retry.backoff.ms": "100",
     "group.coordinator.rebalance.protocols": "classic",
     "leader.imbalance.check.interval.seconds": "10",
     "listeners": "PLAINTEXT://127.0.0.1:9092",
@@ -167,9 +169,9 @@ def value_in_ms(definition: ConfigDef, value: int) -> int:
     return value
 
 
-def nearest_names(name: str, known: Iterable[str], *, limit: int = 1) -> list[str]:
-    """The known names that look most like `name`, best first; empty when none is near."""
-    return difflib.get_close_matches(name, list(known), n=limit, cutoff=0.75)
+def nearest_names(name: str, known: Iterable[str], *, limit: int = 1, likeness: float = 0.75) -> list[str]:
+    """The known names that look most like `name`, best first; empty when none is so like it (1.0 is the same)."""
+    return difflib.get_close_matches(name, list(known), n=limit, cutoff=likeness)
 
 
 def _invalid(definition: ConfigDef, text: str, reason: str) -> InvalidValue:

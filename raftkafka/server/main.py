@@ -75,6 +75,7 @@ def server_settings(config: BrokerConfig, *, max_descriptors: int) -> ServerSett
         max_connections=max_descriptors // 2,
         idle_ms=config.connections_max_idle_ms,
         backlog=config.socket_listen_backlog_size,
+        connect_timeout_ms=config.controller_quorum_request_timeout_ms,
         receive_buffer_bytes=config.socket_receive_buffer_bytes if "socket.receive.buffer.bytes" in config.static else -1,
         send_buffer_bytes=config.socket_send_buffer_bytes if "socket.send.buffer.bytes" in config.static else -1,
     )

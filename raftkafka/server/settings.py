@@ -43,7 +43,7 @@ class ServerSettings:
     backlog: int = 128
     """`socket.listen.backlog.size`"""
     connect_timeout_ms: int = 2_000
-    """How long a link to another node may take to open"""
+    """`controller.quorum.request.timeout.ms`: how long a link to another node may take to open"""
     pause_above_bytes: int = MIB
     """A connection with more than this unsent is not read from"""
     max_unanswered_requests: int = 1_000

@@ -132,7 +132,7 @@ def _refuse_without_key(decoded: Sequence[Record], partition_name: str) -> None:
     text = f"Compacted topic cannot accept message without key in topic partition {partition_name}"
     errors = [RecordError(index, text) for index, record in enumerate(decoded) if record.key is None]
     if errors:
-        first = ", ".join(f"RecordError(batchIndex={error.index}, message='{error.message}')" for error in errors[:3])
+        first = ", ".join(f"RecordError(batchIndex={error.batch_index}, message='{error.message}')" for error in errors[:3])
         text = f"One or more records have been rejected due to {len(errors)} record errors in total, "
         text += f"and only showing the first three errors at most: [{first}]"
         raise ApiError(ErrorCode.INVALID_RECORD, text, record_errors=errors)

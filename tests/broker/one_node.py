@@ -12,7 +12,7 @@ from raftkafka.base.ids import DirectoryId, NodeId
 from raftkafka.base.observed import Observed
 from raftkafka.broker.config_loader import config_from_properties
 from raftkafka.broker.connection import Connection
-from raftkafka.broker.effects import CloseConnection, Flush, Halt
+from raftkafka.broker.effects import CloseConnection, Flush, Halt, OpenLink
 from raftkafka.broker.node import BrokerNode
 from raftkafka.protocol.framing import encode_request, read_message, read_response_header
 from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse
@@ -59,9 +59,9 @@ class OneNode:
         if is_up:
             self.run(1_000)
 
-    def connect(self) -> Connection:
+    def connect(self, listener: str = "PLAINTEXT") -> Connection:
         """A client's connection."""
-        connection = Connection(listener="PLAINTEXT", peer="127.0.0.1:50000")
+        connection = Connection(listener=listener, peer="127.0.0.1:50000")
         self._sent[connection] = bytearray()
         self.node.connection_opened(connection)
         return connection
@@ -143,6 +143,8 @@ class OneNode:
                     self.node.connection_closed(effect.connection, self.now_ms)
                 case Observed():
                     self.observed.append(effect)
+                case OpenLink():
+                    pass  # nobody answers there
                 case Halt():
                     raise AssertionError(effect.reason)
                 case _:

@@ -65,7 +65,8 @@ def test_every_acting_key_is_a_known_one() -> None:
 
 
 def test_key_without_effect_is_accepted_and_named() -> None:
-    assert made(num_network_threads="3").notices == ("accepted, but without effect here: num.network.threads",)
+    notice = "accepted, but without effect here, since one event loop does all work: num.network.threads"
+    assert made(num_network_threads="3").notices == (notice,)
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -79,7 +80,7 @@ def test_all_problems_are_reported_at_once() -> None:
     ("changes", "says"),
     [
         ({"log_dris": "/x"}, "unknown key. Did you mean log.dirs?"),
-        ({"zookeeper_connect": "x:2181"}, "There is no ZooKeeper here"),
+        ({"zookeeper_connect": "x:2181"}, "The Raft quorum in the nodes takes ZooKeeper's place"),
         ({"advertised_host_name": "x"}, "Use advertised.listeners="),
         ({"retention_ms": "1"}, "it is called log.retention.ms here"),
         ({"authorizer_class_name": "x.Y"}, "would protect nothing here"),
@@ -124,6 +125,28 @@ def test_override_beats_environment_beats_file(tmp_path: Path) -> None:
     environ = {"KAFKA_NUM_PARTITIONS": "2", "KAFKA_FETCH_MAX_BYTES": "4096", "KAFKA_HEAP_OPTS": "-Xmx1g"}
     config = load_config(path, environ=environ, overrides=["num.partitions=3"])
     assert (config.num_partitions, config.fetch_max_bytes) == (3, 4096)
+
+
+@pytest.mark.parametrize(
+    ("variable", "says"),
+    [
+        ("KAFKA_LOG_RETENTION_HOUR", "$KAFKA_LOG_RETENTION_HOUR: log.retention.hour: unknown key. Did you mean log.retention.hours?"),
+        ("KAFKA_ZOOKEEPER_CONNECT", "takes ZooKeeper's place"),
+    ],
+)
+def test_variable_that_is_mistyped_or_gone_is_refused(tmp_path: Path, variable: str, says: str) -> None:
+    path = tmp_path / "server.properties"
+    path.write_text("".join(f"{key}={value}\n" for key, value in GOOD.items()))
+    with pytest.raises(ConfigError) as raised:
+        load_config(path, environ={variable: "1"})
+    assert says in str(raised.value)
+
+
+def test_variables_of_other_programs_are_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "server.properties"
+    path.write_text("".join(f"{key}={value}\n" for key, value in GOOD.items()))
+    others = ("HEAP_OPTS", "OPTS", "JMX_OPTS", "JMX_PORT", "LOG4J_OPTS", "JVM_PERFORMANCE_OPTS", "GC_LOG_OPTS", "HOME", "VERSION", "DEBUG")
+    assert load_config(path, environ={f"KAFKA_{name}": "x" for name in others}).notices == ()
 
 
 def test_advertised_listeners_alone_in_the_environment_open_every_interface(tmp_path: Path) -> None:

@@ -46,6 +46,9 @@ TOOLS: Mapping[str, ToolEntry] = MappingProxyType(
         "producer-perf-test": ToolEntry(
             "kafka-producer-perf-test", "raftkafka.tools.producer_perf", "Measure how fast records are produced."
         ),
+        "reassign-partitions": ToolEntry(
+            "kafka-reassign-partitions", "raftkafka.tools.reassign_partitions", "Move replicas between brokers and log directories."
+        ),
         "server-start": ToolEntry("kafka-server-start", "raftkafka.tools.server_start", "Run a node."),
         "server-stop": ToolEntry("kafka-server-stop", "raftkafka.tools.server_stop", "Stop the nodes that run on this machine."),
         "storage": ToolEntry("kafka-storage", "raftkafka.tools.storage", "Format the directories of a node, or show them."),

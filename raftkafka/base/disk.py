@@ -81,5 +81,8 @@ class Disk(Protocol):
     def delete(self, path: str) -> None:
         """Deletes a file, or a directory with all it holds; no error when there is none."""
 
+    def space(self, path: str) -> tuple[int, int]:
+        """How many bytes the file system of this path has in all, and how many can still be used; -1 for what is not known."""
+
     def persist(self, persist: Persist) -> None:
         """Carries out a `Persist`; called by the shell (in a thread on a real machine), never by a machine."""

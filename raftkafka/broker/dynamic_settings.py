@@ -13,6 +13,9 @@ from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.parts import Parts, cleaner_settings
 from raftkafka.metadata.configs import CLUSTER_DEFAULT, ResourceType
 from raftkafka.metadata.image import MetadataDelta, MetadataImage
+from raftkafka.storage.config import LONG_MAX
+
+MOVE_RATE = "replica.alter.log.dirs.io.max.bytes.per.second"
 
 
 class DynamicSettings:
@@ -29,6 +32,8 @@ class DynamicSettings:
             own = image.configs.get(ResourceType.BROKER, str(services.node_id))
             services.config = self._started_with.dynamic({**image.configs.get(ResourceType.BROKER, CLUSTER_DEFAULT), **own})
             self._parts.logs.cleaner.configure(cleaner_settings(services.config))
+            self._parts.logs.placement.cordon(services.config.cordoned_log_dirs)
+            self._parts.logs.moves.rate_bytes = int(own.get(MOVE_RATE, LONG_MAX))
             services.connections.configure(services.config, image.quotas)
         if delta.quotas_changed:
             services.quotas.configure(image.quotas)

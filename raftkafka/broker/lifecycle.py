@@ -72,6 +72,7 @@ class BrokerLifecycle:
         *,
         applied_offset: Callable[[], int],
         ready: Callable[[], bool],
+        untold_failures: Callable[[], tuple[DirectoryId, ...]] = tuple,
     ) -> None:
         self.state = BrokerState.STARTING
         self.broker_epoch = -1
@@ -84,6 +85,7 @@ class BrokerLifecycle:
         self._ready = ready
         self._channel = channel
         self._applied_offset = applied_offset
+        self._untold_failures = untold_failures
         self._registering = False
         self._heartbeat_in_flight = False
         self._next_action_ms = FAR_FUTURE_MS
@@ -103,6 +105,11 @@ class BrokerLifecycle:
     def metadata_applied(self, now_ms: int) -> None:
         """New metadata was applied: a fenced broker asks at once whether it may serve, a leaving one whether it may go."""
         if self.broker_epoch >= 0 and (self.fenced or self.shutting_down) and not self._heartbeat_in_flight:
+            self._next_action_ms = min(self._next_action_ms, now_ms)
+
+    def hurry(self, now_ms: int) -> None:
+        """There is something that the controller should hear of at once: a log directory has failed."""
+        if self.broker_epoch >= 0 and not self._heartbeat_in_flight:
             self._next_action_ms = min(self._next_action_ms, now_ms)
 
     def begin_shutdown(self, now_ms: int) -> None:
@@ -178,6 +185,7 @@ class BrokerLifecycle:
             broker_epoch=self.broker_epoch,
             applied_offset=self._applied_offset(),
             want_shutdown=self.state is BrokerState.PENDING_CONTROLLED_SHUTDOWN,
+            offline_directories=self._untold_failures(),
         )
         self._channel.request(request, self._heartbeat_answered, deadline_ms=now_ms + self._settings.session_timeout_ms)
 
@@ -195,6 +203,8 @@ class BrokerLifecycle:
         if reply.error != ErrorCode.NONE:
             self.outputs.append(observed("heartbeat-refused", error=reply.error.name))
             return
+        if self._untold_failures():
+            self._next_action_ms = self._now_ms + REGISTRATION_RETRY_MS
         self._take_fenced(reply.is_fenced)
         if self.state is BrokerState.PENDING_CONTROLLED_SHUTDOWN:
             if reply.should_shutdown:

@@ -96,6 +96,8 @@ class MetadataFlow:
         offsets_topic = image.topics.by_name.get(OFFSETS_TOPIC)
         parts.group_log.topic_id = offsets_topic.topic_id if offsets_topic is not None else None
         parts.replicas.apply_metadata(image, delta, now_ms)
+        if parts.directories is not None:
+            parts.directories.metadata_changed(delta.changed_partitions)
         self._settings.apply(image, delta)
         if delta.removed_topics:
             names = frozenset(topic.name for topic in delta.removed_topics.values())

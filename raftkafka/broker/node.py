@@ -220,6 +220,8 @@ class BrokerNode:
             parts.controller.tick(now_ms)
         if parts.lifecycle is not None:
             parts.lifecycle.tick(now_ms)
+        if parts.directories is not None:
+            parts.directories.tick(now_ms)
         parts.logs.tick(now_ms, wall_ms)
         parts.replicas.tick(now_ms, wall_ms)
         parts.groups.tick(now_ms=now_ms, wall_ms=wall_ms)
@@ -242,6 +244,7 @@ class BrokerNode:
                 self._muted.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.controller is None else parts.controller.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.lifecycle is None else parts.lifecycle.next_deadline_ms(),
+                FAR_FUTURE_MS if parts.directories is None else parts.directories.next_deadline_ms(),
                 self._shutdown.next_deadline_ms(),
             )
         return self._others_deadline_ms
@@ -316,6 +319,8 @@ class BrokerNode:
             self._log_lane.push(log_output)
         for log_output in self._log_lane.take():
             self._emit_mapped("logs", log_output)
+        if parts.directories is not None:
+            parts.directories.settle(now_ms)
         self._effects.extend(parts.groups.drain())
         if parts.controller is not None:
             self._effects.extend(parts.controller.drain())

@@ -18,6 +18,7 @@ from raftkafka.broker.connection_limits import ConnectionLimits
 from raftkafka.broker.control import ControlRequest, Hello
 from raftkafka.broker.control_links import ControlLinks
 from raftkafka.broker.controller_host import ControllerHost
+from raftkafka.broker.directory_reports import DirectoryReports
 from raftkafka.broker.effects import CloseConnection, NodeEffect
 from raftkafka.broker.group_log import GroupLog
 from raftkafka.broker.lifecycle import BrokerLifecycle, LifecycleSettings
@@ -53,7 +54,7 @@ the batch does."""
 
 @attrs.define(eq=False, kw_only=True)
 class Parts:
-    """Everything that one node is made of. `controller` exists on controllers, `lifecycle` on brokers."""
+    """Everything that one node is made of. `controller` exists on controllers, `lifecycle` and `directories` on brokers."""
 
     services: Services
     raft: RaftDriver
@@ -67,6 +68,7 @@ class Parts:
     controller: QuorumController | None
     controller_host: ControllerHost | None
     lifecycle: BrokerLifecycle | None
+    directories: DirectoryReports | None
     emit: Callable[[NodeEffect], None]
 
 
@@ -132,6 +134,7 @@ def assemble(
     logs = _logs(config, disk, topic_configs, rng)
     channel = ControllerChannel(send=ports.send_control, first_correlation_id=int.from_bytes(incarnation_id[:CORRELATION_ID_BYTES]))
     lifecycle: BrokerLifecycle | None = None
+    directories: DirectoryReports | None = None
 
     def broker_epoch() -> int:
         return lifecycle.broker_epoch if lifecycle is not None else -1
@@ -152,6 +155,7 @@ def assemble(
         cluster_id=meta.cluster_id,
         image=MetadataImage(cluster_id=meta.cluster_id),
         raft=raft,
+        logs=logs,
         replicas=replicas,
         groups=groups,
         channel=channel,
@@ -170,6 +174,15 @@ def assemble(
             channel,
             applied_offset=lambda: services.image.offset,
             ready=lambda: logs.ready,
+            untold_failures=lambda: directories.untold_failures() if directories is not None else (),
+        )
+        directories = DirectoryReports(
+            node_id=config.node_id,
+            logs=logs,
+            channel=channel,
+            lifecycle=lifecycle,
+            image=lambda: services.image,
+            failure_timeout_ms=config.log_dir_failure_timeout_ms,
         )
     controller = _controller(config, meta, raft, rng) if config.is_controller else None
     return Parts(
@@ -192,6 +205,7 @@ def assemble(
         controller=controller,
         controller_host=_controller_host(config, controller, raft, voters) if controller is not None else None,
         lifecycle=lifecycle,
+        directories=directories,
         emit=ports.emit,
     )
 
@@ -271,7 +285,7 @@ def _lifecycle_settings(
             incarnation_id=incarnation_id,
             listeners=config.advertised_listeners,
             rack=config.broker_rack,
-            directories=(meta.directory_id,),
+            directories=logs.placement.online_ids() or (meta.directory_id,),
             previous_broker_epoch=logs.previous_broker_epoch,
             heartbeat_interval_ms=config.broker_heartbeat_interval_ms,
             session_timeout_ms=config.broker_session_timeout_ms,
@@ -291,7 +305,9 @@ def _logs(config: BrokerConfig, disk: Disk, topic_configs: TopicConfigResolver, 
         cleaner=cleaner_settings(config),
         disabled_rules=config.disabled_rules,
     )
-    return LogManager(disk=disk, log_dirs=config.log_dirs, settings=settings, rng=random.Random(rng.getrandbits(64)))
+    logs = LogManager(disk=disk, log_dirs=config.log_dirs, settings=settings, rng=random.Random(rng.getrandbits(64)))
+    logs.placement.cordon(config.cordoned_log_dirs)
+    return logs
 
 
 def cleaner_settings(config: BrokerConfig) -> CleanerSettings:

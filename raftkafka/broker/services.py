@@ -20,6 +20,7 @@ from raftkafka.metadata.brokers import BrokerRegistration, Endpoint
 from raftkafka.metadata.image import MetadataImage
 from raftkafka.raft.driver import RaftDriver
 from raftkafka.replication.replica_manager import ReplicaManager
+from raftkafka.storage.log_manager import LogManager
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -31,6 +32,7 @@ class Services:
     cluster_id: str
     image: MetadataImage
     raft: RaftDriver
+    logs: LogManager
     replicas: ReplicaManager
     groups: GroupCoordinator
     channel: ControllerChannel

@@ -253,6 +253,9 @@ class Leader:
 
     @property
     def _must_wait_to_propose(self) -> bool:
+        """Whose log is offline has no say in who is in sync: nobody can fetch from it, and it must not be left as the only member."""
+        if self.partition.log.offline_reason is not None:
+            return True
         return self.pending is not None and not self._proposes_often
 
     def _propose(self, isr: tuple[NodeId, ...]) -> IsrProposal:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from raftkafka.base.ids import PartitionKey
+from raftkafka.base.ids import DirectoryId, PartitionKey
 from raftkafka.storage.config import LogConfig
 from raftkafka.storage.partition_log import PartitionLog
 
@@ -18,8 +18,14 @@ class Logs(Protocol):
     def get(self, key: PartitionKey) -> PartitionLog | None:
         """The log of a partition, if this broker has one."""
 
-    def create(self, key: PartitionKey, topic: str, config: LogConfig, now_ms: int) -> PartitionLog:
-        """An empty log; a log of the same name and another topic id gives way."""
+    on_replaced: Callable[[PartitionLog], None] | None
+    """Called with a log that has just taken the place of another one, with the same records."""
+
+    def create(
+        self, key: PartitionKey, topic: str, config: LogConfig, now_ms: int, *, directory_id: DirectoryId = ..., is_new: bool = ...
+    ) -> PartitionLog:
+        """An empty log, in the directory where the metadata has it; a log of the same name and another topic id gives way. Refuses one that
+        is not new and may lie in a directory that has failed."""
 
     def delete(self, key: PartitionKey, now_ms: int) -> None:
         """Deletes a log."""

@@ -42,7 +42,7 @@ from raftkafka.replication.values import (
     ReplicaOutput,
     ReplicaSettings,
 )
-from raftkafka.storage.partition_log import AppendResult
+from raftkafka.storage.partition_log import AppendResult, PartitionLog
 from raftkafka.storage.producers import AppendOrigin
 
 
@@ -72,6 +72,7 @@ class ReplicaManager:
         self._moved_since_checkpoint = False
         self.on_settled: Callable[[Iterable[Partition]], None] | None = None
         """Called with the replicas that something has happened to, for who checks invariants."""
+        logs.on_replaced = self._log_replaced
 
     # Metadata and the controller.
 
@@ -87,6 +88,13 @@ class ReplicaManager:
         if self._next_isr_check_ms == FAR_FUTURE_MS:
             self._next_isr_check_ms = now_ms + self._settings.replica_lag_time_max_ms // 2
             self._next_checkpoint_ms = now_ms + self._settings.high_watermark_checkpoint_interval_ms
+
+    def _log_replaced(self, log: PartitionLog) -> None:
+        """The log of a replica is in another directory now, and is another object."""
+        partition = self._replicas.by_key.get(log.key)
+        if partition is not None:
+            partition.log = log
+            self._replicas.touched[partition] = None
 
     def alter_partition_reply(self, reply: AlterPartitionReply | None, now_ms: int) -> None:
         """The controller's answer to the last `SendAlterPartition`; None when there was none."""

@@ -55,9 +55,10 @@ class Transitions:
     def apply(self, image: MetadataImage, delta: MetadataDelta, now_ms: int) -> None:
         """Moves every changed partition to the state that the image gives it."""
         replicas = self._replicas
-        replicas.image = image
+        before, replicas.image = replicas.image, image
         own = image.brokers.get(replicas.node_id)
-        if replicas.broker_epoch < 0 and own is not None:
+        is_first = replicas.broker_epoch < 0
+        if is_first and own is not None:
             replicas.broker_epoch = own.broker_epoch
             self._delete_strays(image, now_ms)
         for topic_id, topic in delta.removed_topics.items():
@@ -68,7 +69,11 @@ class Transitions:
             if registration is None or replicas.node_id not in registration.replicas:
                 self._remove(key, now_ms)
                 continue
-            partition = replicas.by_key.get(key) or self._host(key, image, now_ms)
+            partition = replicas.by_key.get(key)
+            if partition is None:
+                old = before.partition(key)
+                is_new = not is_first and (old is None or replicas.node_id not in old.replicas)
+                partition = self._host(key, image, registration, now_ms, is_new=is_new)
             if partition is not None:
                 self._update(partition, registration, now_ms)
         for resource_type, name in delta.changed_configs:
@@ -83,8 +88,11 @@ class Transitions:
                 self._replicas.outputs.append(observed("stray-log-deleted", partition=f"{log.topic}-{log.partition}"))
                 self._logs.delete(log.key, now_ms)
 
-    def _host(self, key: PartitionKey, image: MetadataImage, now_ms: int) -> Partition | None:
-        """Opens or creates the log; None when the disk does not let us, which was observed."""
+    def _host(
+        self, key: PartitionKey, image: MetadataImage, registration: PartitionRegistration, now_ms: int, *, is_new: bool
+    ) -> Partition | None:
+        """Opens or creates the log; None when the disk does not let us, which was observed. One that is not new to this broker may lie in a
+        log directory that has failed."""
         replicas = self._replicas
         topic = image.topics.by_id[key.topic_id].name
         config = self._topic_config(image, topic)
@@ -92,7 +100,8 @@ class Transitions:
         high_watermark = 0
         try:
             if log is None:
-                log = self._logs.create(key, topic, config.log, now_ms)
+                directory_id = registration.directory(replicas.node_id)
+                log = self._logs.create(key, topic, config.log, now_ms, directory_id=directory_id, is_new=is_new)
             else:
                 log.configure(config.log)
                 high_watermark = self._logs.checkpointed_high_watermark(key)

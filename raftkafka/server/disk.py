@@ -207,6 +207,13 @@ class PosixDisk:
             raise _disk_error(path, error) from error
         self._entry_changed(path)
 
+    def space(self, path: str) -> tuple[int, int]:
+        try:
+            found = os.statvfs(self.absolute(path))
+        except OSError as error:
+            raise _disk_error(path, error) from error
+        return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+
     def persist(self, persist: Persist) -> None:
         for write in persist.writes:
             try:

@@ -213,6 +213,11 @@ class SimDisk:
         if node is not None:
             self._journal(lambda: parent.children.__setitem__(name, node))
 
+    def space(self, path: str) -> tuple[int, int]:
+        """There is no end to it unless it is said so."""
+        self.refuse_failing(path)
+        return -1, -1 if self.capacity_bytes is None else self.capacity_bytes
+
     def persist(self, persist: Persist) -> None:
         """Carries out a `Persist` at once. Directory changes become stable as a whole, as one journal commit makes them."""
         self.persist_count += 1

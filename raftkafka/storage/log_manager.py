@@ -222,6 +222,10 @@ class LogManager:
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log of {place} is offline: {log.offline_reason}")
         self._begin_move(log, target)
 
+    def space(self, directory: LogDirectory) -> tuple[int, int]:
+        """The bytes of a directory's file system, and those that can still be used; raises `DiskError`."""
+        return self._disk.space(directory.path)
+
     def checkpointed_high_watermark(self, key: PartitionKey) -> int:
         """The high watermark as last told or as found on disk; 0 when there is none."""
         known = self._high_watermarks.get(key)

@@ -40,6 +40,10 @@ class LogPlacement:
         """Those that work."""
         return (directory for directory in self.directories if directory.offline_reason is None)
 
+    def online_ids(self) -> tuple[DirectoryId, ...]:
+        """The ids of those that work; none when they do not say who they are."""
+        return tuple(directory.directory_id for directory in self.online() if directory.directory_id != NO_DIRECTORY_ID)
+
     def named(self, path: str) -> LogDirectory | None:
         """The directory with this path."""
         return next((directory for directory in self.directories if directory.path == path), None)

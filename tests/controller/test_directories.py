@@ -1,4 +1,4 @@
-"""Log directories, as the controller knows them (KIP-858): assignments, failures, replicas that were made anew, cordoned ones (KIP-1066)."""
+"""Log directories, as the controller knows them (KIP-858, KIP-1066): assignments, failures, replicas made anew, cordoned ones."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from raftkafka.metadata.config_layers import BrokerLayers, effective_broker_valu
 from raftkafka.metadata.configs import CLUSTER_DEFAULT, ResourceType
 
 CORDONED_LOG_DIRS = "cordoned.log.dirs"
+LISTENER_KEYS = ("listeners", "listener.security.protocol.map")
 _TYPES = frozenset(int(each) for each in ResourceType if each is not ResourceType.UNKNOWN)
 
 
@@ -71,8 +72,17 @@ def _check_broker(services: Services, resource_name: str, changes: Sequence[Conf
     check_broker_configs(after, per_broker=resource_name != CLUSTER_DEFAULT)
     _check_cordoned(services, after.get(CORDONED_LOG_DIRS, ""))
     layers = broker_layers(services)
+    _check_listeners(after, layers)
     altered = {name: value for name, value in after.items() if before.get(name) != value}
     check_thread_counts(altered, lambda name: int(effective_broker_value(name, layers) or 0))
+
+
+def _check_listeners(after: Mapping[str, str], layers: BrokerLayers) -> None:
+    """Sockets are opened at the start only: what would not act is not taken."""
+    for name in LISTENER_KEYS:
+        if name in after and after[name] != layers.static.get(name):
+            reason = f"{name} cannot be changed while this broker runs. Change its file, and start it again."
+            raise ApiError(ErrorCode.INVALID_REQUEST, reason)
 
 
 def _check_cordoned(services: Services, text: str) -> None:

@@ -102,6 +102,13 @@ def test_what_nobody_knows_may_be_a_secret(node: OneNode) -> None:
     assert shown(node, BROKER, "")["follower.replication.throttled.rate"] == "1000"
 
 
+def test_listeners_cannot_be_changed_while_the_broker_runs(node: OneNode) -> None:
+    own = "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"
+    refused = alter(node, BROKER, "1", ("listeners", SET, own + ",MORE://127.0.0.1:9094"))
+    assert refused.error_message == "listeners cannot be changed while this broker runs. Change its file, and start it again."
+    assert alter(node, BROKER, "1", ("listeners", SET, own)).error_code == 0
+
+
 def test_directories_that_are_cordoned_must_exist(node: OneNode) -> None:
     assert alter(node, BROKER, "1", ("cordoned.log.dirs", SET, "/none")).error_code == ErrorCode.INVALID_REQUEST
     assert alter(node, BROKER, "1", ("cordoned.log.dirs", SET, "data")).error_code == 0

@@ -3,6 +3,8 @@
 - A broker's own settings are changed by asking that broker; those of all brokers (no name) by asking any.
 - BROKER_LOGGER changes the levels of this broker's loggers until it stops (KIP-412): `root`, `raftkafka.node`, `raftkafka.peers`,
   `raftkafka.server`.
+
+Not implemented: other `listeners` while a broker runs (refused).
 """
 
 from __future__ import annotations

@@ -33,8 +33,9 @@ def forward(services: Services, request: Any, response_class: type[Any], refuse:
     def answered(reply: ControlReply | None) -> None:
         if isinstance(reply, ForwardReply) and reply.error == ErrorCode.NONE:
             response = read_message(response_class, version, reply.body)[0]
-            if response.throttle_time_ms:
-                services.mute(context.connection, services.clock() + response.throttle_time_ms)
+            throttle_ms = getattr(response, "throttle_time_ms", 0)  # a response without it is never held back
+            if throttle_ms:
+                services.mute(context.connection, services.clock() + throttle_ms)
             respond(response)
             return
         code = reply.error if isinstance(reply, ForwardReply) else ErrorCode.REQUEST_TIMED_OUT

@@ -15,6 +15,7 @@ from raftkafka.protocol.messages.alter_client_quotas import (
 from raftkafka.protocol.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic
 from raftkafka.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
 from raftkafka.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse, DeleteTopicState
+from raftkafka.protocol.messages.describe_quorum import DescribeQuorumRequest, DescribeQuorumResponse
 from tests.broker.one_node import OneNode
 
 EXCEEDED = ErrorCode.THROTTLING_QUOTA_EXCEEDED
@@ -80,6 +81,10 @@ def test_growing_and_deleting_cost_too(node: OneNode) -> None:
     assert node.request(delete, DeleteTopicsResponse, version=6).responses[0].error_code == EXCEEDED
     node.run(5_000)
     assert node.request(delete, DeleteTopicsResponse, version=6).responses[0].error_code == 0
+
+
+def test_an_answer_that_has_no_place_for_a_throttle_is_given_too(node: OneNode) -> None:
+    assert node.request(DescribeQuorumRequest(), DescribeQuorumResponse, version=2).error_code == 0
 
 
 def test_without_the_quota_nobody_is_held_back(node: OneNode) -> None:

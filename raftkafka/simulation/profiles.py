@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from raftkafka.simulation.faults.draw import FaultSettings
-from raftkafka.simulation.faults.values import FaultKind, UnknownFault, kind_named
+from raftkafka.simulation.faults.values import OF_OWN_PROFILES, FaultKind, UnknownFault, kind_named
 from raftkafka.simulation.network import NetworkSettings
 from raftkafka.simulation.workload.settings import WorkloadSettings
 
@@ -122,7 +122,9 @@ def _value(before: Any, value: Any, of_type: Any, path: str) -> Any:
     if path == "choices":
         return {key: tuple(_typed(each, list, f"{path}.{key}")) for key, each in _typed(value, dict, path).items()}
     if isinstance(before, tuple):
-        return tuple(FaultKind) if value == ALL_KINDS else tuple(kind_named(_typed(each, str, path)) for each in _typed(value, list, path))
+        if value == ALL_KINDS:
+            return tuple(kind for kind in FaultKind if kind not in OF_OWN_PROFILES)
+        return tuple(kind_named(_typed(each, str, path)) for each in _typed(value, list, path))
     return _typed(value, of_type, path)
 
 

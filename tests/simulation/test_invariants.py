@@ -12,10 +12,11 @@ import pytest
 from raftkafka.coordinator.records import LogRecord
 from raftkafka.group.records import CommittedOffset, GroupMetadata, group_record, offset_record
 from raftkafka.group.state import GroupState
-from raftkafka.metadata.image import MetadataImage
+from raftkafka.base.ids import NO_DIRECTORY_ID, DirectoryId, NodeId
+from raftkafka.metadata.image import BrokerRegistration, MetadataImage
 from raftkafka.metadata.topics import RECOVERING
 from raftkafka.raft.roles import Candidate, Prospective
-from raftkafka.simulation.invariants import INVARIANTS, groups, metadata, raft, replicas
+from raftkafka.simulation.invariants import INVARIANTS, directories, groups, metadata, raft, replicas
 from raftkafka.simulation.invariants.memory import ProcessMemory
 from raftkafka.simulation.invariants.mirror import Producer
 from raftkafka.simulation.world import Violation
@@ -57,6 +58,15 @@ def group_state(*offsets: int) -> GroupState:
         record = offset_record("g", "records", 0, CommittedOffset(offset=offset, commit_timestamp_ms=0))
         state.replay(LogRecord(place, record.key, record.value))
     return state
+
+
+IN_THE_FIRST = (DirectoryId(b"1"), NO_DIRECTORY_ID, NO_DIRECTORY_ID)
+
+
+def in_directories(*ids: bytes) -> dict[NodeId, BrokerRegistration]:
+    """n1 with these log directories, and the others."""
+    first = attrs.evolve(broker(N1), directories=tuple(map(DirectoryId, ids)))
+    return {N1: first, N2: broker(N2), N3: broker(N3)}
 
 
 def members(generation: int) -> GroupMetadata:
@@ -258,6 +268,14 @@ CASES: dict[str, tuple[Call, Call]] = {
     "C3": (
         lambda: groups.generation_monotonic("g", members(1), members(2)),
         lambda: groups.generation_monotonic("g", members(2), members(1)),
+    ),
+    "L1": (
+        lambda: directories.leaders_where_disks_work(NAME, registration(directories=IN_THE_FIRST), in_directories(b"1", b"2")),
+        lambda: directories.leaders_where_disks_work(NAME, registration(directories=IN_THE_FIRST), in_directories(b"2")),
+    ),
+    "L2": (
+        lambda: directories.moved_logs_are_whole(NAME, N1, [batch(0), batch(5)], [batch(0), batch(5)]),
+        lambda: directories.moved_logs_are_whole(NAME, N1, [batch(0), batch(5)], [batch(0)]),
     ),
     "T11": (
         lambda: groups.live_state_is_the_replay(0, 1, group_state(4, 5), group_state(4, 5)),

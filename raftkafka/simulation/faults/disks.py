@@ -19,6 +19,8 @@ Undo = Callable[[], None]
 
 KEPT_BY_WIPE = ("__cluster_metadata-0", "meta.properties")
 LOG_SUFFIX = ".log"
+REPLACED_OF = 4
+"""Of so many directories that fail one is replaced."""
 REPAIR_AFTER_MS = 1_000
 """How long after a start somebody sees that a log is damaged."""
 
@@ -56,6 +58,31 @@ def disk_full(world: World, fault: Fault) -> Undo:
         machine.kill()
         machine.disk.capacity_bytes = None
         machine.may_fail = False
+        machine.start()
+
+    return undo
+
+
+def fail_directory(world: World, fault: Fault) -> Undo:
+    """A log directory, but not that of the metadata log, fails. At the end the process is started anew, with the directory as it was, or,
+    when others have the records, with an empty one in its place."""
+    machine = world.machines[fault.node]
+    others = [name for name in machine.disk.list_dir("") if name != LOG_DIR and name not in machine.disk.failing]
+    if not others:
+        return lambda: None
+    name = others[fault.amount % len(others)]
+    world.trace.line(fault.node, f"the directory {name} fails")
+    machine.disk.failing = (*machine.disk.failing, name)
+
+    def undo() -> None:
+        is_replaced = fault.amount % REPLACED_OF == 0 and not _spared(world, fault)
+        machine.kill()
+        machine.disk.failing = tuple(each for each in machine.disk.failing if each != name)
+        if is_replaced:
+            world.trace.line(fault.node, f"the directory {name} is replaced by an empty one")
+            machine.disk.delete(name)
+            machine.disk.make_dir(name)
+            machine.lost_something()
         machine.start()
 
     return undo

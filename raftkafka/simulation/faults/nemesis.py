@@ -35,6 +35,7 @@ BEGINNINGS: Mapping[Kind, Begin] = {
     Kind.DISK_FULL: disks.disk_full,
     Kind.WIPE: disks.wipe,
     Kind.FLIP_BIT: disks.flip_bit,
+    Kind.FAIL_DIRECTORY: disks.fail_directory,
     Kind.CUT: network.cut,
     Kind.CUT_ONE_WAY: network.cut_one_way,
     Kind.DROP_CONNECTIONS: network.drop_connections,

@@ -43,6 +43,8 @@ class FaultKind(enum.Enum):
     """The process is killed, and a bit changes in the part of a log that the next start checks."""
     FAIL_SYNC = "fail-sync"
     DISK_FULL = "disk-full"
+    FAIL_DIRECTORY = "fail-directory"
+    """One of several log directories cannot be read or written; the amount says which, and whether it comes back or is replaced."""
 
     ISOLATE = "isolate"
     ISOLATE_IN = "isolate-in"
@@ -101,6 +103,7 @@ KIND_TRAITS: Mapping[FaultKind, KindTraits] = {
     FaultKind.FLIP_BIT: KindTraits(amounts=_CHANCE, lowest_nodes=3),
     FaultKind.FAIL_SYNC: KindTraits(),
     FaultKind.DISK_FULL: KindTraits(amounts=(0, 1_000, 20_000), unit="bytes"),
+    FaultKind.FAIL_DIRECTORY: KindTraits(amounts=_CHANCE),
     FaultKind.ISOLATE: KindTraits(lowest_nodes=2),
     FaultKind.ISOLATE_IN: KindTraits(lowest_nodes=2),
     FaultKind.ISOLATE_OUT: KindTraits(lowest_nodes=2),
@@ -119,7 +122,10 @@ KIND_TRAITS: Mapping[FaultKind, KindTraits] = {
 LOSSY_ENDS = (FaultKind.POWER_OFF, FaultKind.WIPE, FaultKind.FLIP_BIT, FaultKind.FAIL_SYNC)
 """After these a replica may lack what it had acknowledged."""
 
-UNCLEAN_ENDS = (FaultKind.KILL, FaultKind.KILL_ALL, FaultKind.DISK_FULL, *LOSSY_ENDS)
+OF_OWN_PROFILES = (FaultKind.FAIL_DIRECTORY,)
+"""These need nodes of another kind than most profiles have: where all kinds are meant, they are not."""
+
+UNCLEAN_ENDS = (FaultKind.KILL, FaultKind.KILL_ALL, FaultKind.DISK_FULL, FaultKind.FAIL_DIRECTORY, *LOSSY_ENDS)
 """These end a process without a clean stop."""
 
 

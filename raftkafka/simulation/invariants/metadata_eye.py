@@ -6,7 +6,7 @@ from raftkafka.base.ids import NodeId, PartitionKey
 from raftkafka.controller.policy import TopicPolicy
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.metadata.image import MetadataImage, PartitionRegistration
-from raftkafka.simulation.invariants import metadata, replicas
+from raftkafka.simulation.invariants import directories, metadata, replicas
 from raftkafka.simulation.invariants.memory import ClusterMemory, is_unclean
 
 KEPT_IMAGES = 256
@@ -73,6 +73,7 @@ class MetadataEye:
         partition.registration, partition.min_isr = after, min_isrs[1]
         metadata.isr_and_elr_well_formed(name, after, self._memory.image.brokers, min_isrs[1])
         metadata.reassignment_well_formed(name, after)
+        directories.leaders_where_disks_work(name, after, self._memory.image.brokers)
         if before is not None and before is not after:
             metadata.partition_epochs_monotonic(name, before, after)
             metadata.elr_keeps_min_isr(name, before, after, min(min_isrs), restarted)

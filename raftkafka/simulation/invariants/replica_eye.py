@@ -11,7 +11,7 @@ from raftkafka.broker.parts import Parts
 from raftkafka.group.coordinator import OFFSETS_TOPIC
 from raftkafka.replication.partition import Partition
 from raftkafka.simulation.disk import SimDisk
-from raftkafka.simulation.invariants import metadata, raft, replicas
+from raftkafka.simulation.invariants import directories, metadata, raft, replicas
 from raftkafka.simulation.invariants.group_eye import GroupEye
 from raftkafka.simulation.invariants.memory import ClusterMemory, PartitionMemory, ProcessMemory, ReplicaView
 from raftkafka.simulation.invariants.mirror import LogMirror, Producer
@@ -26,6 +26,7 @@ class _Replica:
 
     name: str
     memory: PartitionMemory
+    directory: str
     view: ReplicaView | None = None
     quorum: Quorum | None = None
 
@@ -59,7 +60,9 @@ class ReplicaEye:
                 continue
             replica = self._seen.get(partition)
             if replica is None:
-                replica = self._seen[partition] = _Replica(str(partition), self._memory.partition(partition.key))
+                replica = self._seen[partition] = _Replica(str(partition), self._memory.partition(partition.key), partition.log.directory)
+            elif partition.log.directory != replica.directory:
+                self._moved(partition, replica)
             view = self._view(partition, replica.name)
             if view != replica.view:
                 replica.view = view
@@ -67,6 +70,21 @@ class ReplicaEye:
 
     def _note_touched(self, partitions: Iterable[Partition]) -> None:
         self.touched.update(dict.fromkeys(partitions))
+
+    def _moved(self, partition: Partition, replica: _Replica) -> None:
+        """The log is in another directory than before."""
+        replica.directory = partition.log.directory
+        mirror = replica.memory.mirrors.get(self._node_id)
+        if mirror is None or replica.view is None or replica.view.log_end_offset != partition.log.log_end_offset:
+            return  # there is nothing to compare it with
+        start_offset, before = partition.log.log_start_offset, mirror.batches
+        mirror.update(partition.log)
+        directories.moved_logs_are_whole(
+            replica.name,
+            self._node_id,
+            [batch for batch in before if batch.next_offset > start_offset],
+            [batch for batch in mirror.batches if batch.next_offset > start_offset],
+        )
 
     def ended(self) -> None:
         """The process has ended: its replicas are logs on a disk now."""

@@ -9,6 +9,7 @@ from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableT
 from raftkafka.simulation.client import CREATE_TOPICS_KEY, FETCH_KEY, PRODUCE_KEY, RequestLost, SimClient
 from raftkafka.simulation.workload.admin import Admin
 from raftkafka.simulation.workload.consumer import Consumer, FinalReader
+from raftkafka.simulation.workload.directory_mover import DirectoryMover
 from raftkafka.simulation.workload.group_member import COOPERATIVE, RANGE, GroupMember
 from raftkafka.simulation.workload.known_cluster import Slot, key_of
 from raftkafka.simulation.workload.producer import Producer
@@ -45,6 +46,7 @@ class Clients:
         self.members: list[GroupMember] = []
         self.admin: Admin | None = None
         self.reassigner: Reassigner | None = None
+        self.mover: DirectoryMover | None = None
 
     # The phases of a run
 
@@ -78,6 +80,10 @@ class Clients:
         if self.settings.reassign_interval_ms:
             self.reassigner = self._make_reassigner()
             heap.spawn(self.reassigner.run())
+        if self.settings.move_log_interval_ms:
+            client = self._world.add_client()
+            self.mover = DirectoryMover(client=client, recording=self.recording, interval_ms=self.settings.move_log_interval_ms)
+            heap.spawn(self.mover.run())
 
     def stop_reassigning(self) -> None:
         """What was asked for must finish now."""
@@ -88,8 +94,9 @@ class Clients:
         """Producers and the administrator finish what they have begun."""
         for producer in self.producers:
             producer.running = False
-        if self.admin is not None:
-            self.admin.running = False
+        for other in (self.admin, self.mover):
+            if other is not None:
+                other.running = False
 
     def stop_reading(self) -> None:
         for consumer in self.consumers:
@@ -117,7 +124,7 @@ class Clients:
         return found
 
     def writing_finished(self) -> bool:
-        others = [each for each in (self.admin, self.reassigner) if each is not None]
+        others = [each for each in (self.admin, self.reassigner, self.mover) if each is not None]
         return all(producer.finished for producer in self.producers) and all(other.finished for other in others)
 
     def group_is_stable(self) -> bool:

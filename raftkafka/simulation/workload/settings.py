@@ -53,6 +53,8 @@ class WorkloadSettings:
     """Mean pause between the administrator's operations; 0: there is none."""
     reassign_interval_ms: int = 0
     """Mean pause between reassignments, cancels and elections on request; 0: there are none."""
+    move_log_interval_ms: int = 0
+    """Mean pause between moves of logs to other directories of their brokers; 0: there are none."""
 
 
 @attrs.frozen(kw_only=True)

@@ -9,18 +9,37 @@ Invariants
 
 from __future__ import annotations
 
-from raftkafka.base.errors import PeerError
+from collections.abc import Callable
+
+from raftkafka.base.errors import DecodeError, PeerError
 from raftkafka.broker.connection import Connection
 from raftkafka.replication.deadlines import Deadlines
 
 MAX_HELD_BYTES = 64 << 20
 """Of all connections together. A shell that stops reading holds at most what one turn brought."""
 
+Serve = Callable[[Connection, memoryview, int], None]
+
 
 class MutedConnections:
-    """Who is muted until when, and the frames that wait."""
+    """Who is muted until when, and the frames that wait.
 
-    def __init__(self) -> None:
+    `serve` takes a frame at a time; `unmuted` lets the shell read on; `refused` closes a connection whose bytes are nonsense;
+    `another_deadline` is called when there is one.
+    """
+
+    def __init__(
+        self,
+        *,
+        serve: Serve,
+        unmuted: Callable[[Connection], None],
+        refused: Callable[[Connection, str], None],
+        another_deadline: Callable[[], None],
+    ) -> None:
+        self._serve = serve
+        self._unmuted = unmuted
+        self._refused = refused
+        self._another_deadline = another_deadline
         self._deadlines: Deadlines[Connection] = Deadlines(granularity_ms=1)
         self._held: dict[Connection, list[bytearray]] = {}
         self._held_bytes = 0
@@ -32,6 +51,7 @@ class MutedConnections:
         if not connection.muted or self._deadlines.due_ms(connection) < until_ms:
             self._deadlines.set(connection, until_ms)
         connection.muted = True
+        self._another_deadline()
 
     def hold(self, connection: Connection, frame: memoryview) -> None:
         """Keeps a copy of a frame for later; raises `PeerError`, which closes the connection, when too much is waiting."""
@@ -51,12 +71,16 @@ class MutedConnections:
         """When the first is to be listened to again."""
         return self._deadlines.next_ms()
 
-    def expire(self, now_ms: int) -> list[tuple[Connection, list[bytearray]]]:
-        """Those whose time is over, with what waits of them. A connection that is muted again meanwhile gets the rest back by `hold`."""
-        due = self._deadlines.expire(now_ms)
-        for connection in due:
+    def tick(self, now_ms: int) -> None:
+        """Listens again to those whose time is over, and serves what waits of them; who is muted by that gets the rest back by `hold`."""
+        for connection in self._deadlines.expire(now_ms):
             connection.muted = False
-        return [(connection, self._take(connection)) for connection in due]
+            self._unmuted(connection)
+            try:
+                for frame in self._take(connection):
+                    self._serve(connection, memoryview(frame), now_ms)
+            except (DecodeError, PeerError) as error:
+                self._refused(connection, str(error))
 
     def _take(self, connection: Connection) -> list[bytearray]:
         frames = self._held.pop(connection, [])

@@ -89,14 +89,16 @@ class BrokerNode:
                 touch=self._touch,
                 send_control=self._send_request,
                 gone=self._peer_gone,
-                mute=self._mute,
+                mute=lambda connection, until_ms: self._muted.mute(connection, until_ms),
                 clock=lambda: self._now_ms,
             ),
             request_timer=request_timer,
         )
         self._metadata = MetadataFlow(self._parts)
         self._early = EarlyRequests()
-        self._muted = MutedConnections()
+        self._muted = MutedConnections(
+            serve=self.frame_received, unmuted=self._touch, refused=self._close, another_deadline=self._touch_others
+        )
         self._replication = ReplicaFlow(self._parts, emit=self._effects.append)
         self._shutdown = Shutdown(self._parts, self._effects.append)
         self._log_lane: Lane[Observed] = Lane()
@@ -225,8 +227,7 @@ class BrokerNode:
         parts.logs.tick(now_ms, wall_ms)
         parts.replicas.tick(now_ms, wall_ms)
         parts.groups.tick(now_ms=now_ms, wall_ms=wall_ms)
-        for connection, frames in self._muted.expire(now_ms):
-            self._serve_muted(connection, frames)
+        self._muted.tick(now_ms)
 
     def next_deadline_ms(self) -> int:
         return min(self._next_deadline_of_others_ms(), self._parts.replicas.next_deadline_ms())
@@ -338,21 +339,7 @@ class BrokerNode:
             try:
                 self._parts.router.handle(connection, memoryview(frame), now_ms, now_ms + self.wall_offset_ms)
             except (DecodeError, PeerError) as error:
-                self._effects.append(CloseConnection(connection, str(error)))
-
-    def _mute(self, connection: Connection, until_ms: int) -> None:
-        self._muted.mute(connection, until_ms)
-        self._touch_others()  # it has another deadline
-
-    def _serve_muted(self, connection: Connection, frames: list[bytearray]) -> None:
-        """Serves what came while the connection was muted, until it is muted again. The flush lets the shell read on."""
-        self._touch(connection)
-        for frame in frames:
-            try:
-                self.frame_received(connection, memoryview(frame), self._now_ms)
-            except (DecodeError, PeerError) as error:
-                self._effects.append(CloseConnection(connection, str(error)))
-                return
+                self._close(connection, str(error))
 
     def _raft_outputs(self, outputs: list[raft_effects.DriverEffect], now_ms: int) -> None:
         for output in outputs:
@@ -462,3 +449,6 @@ class BrokerNode:
         if not connection.touched:
             connection.touched = True
             self._touched.append(connection)
+
+    def _close(self, connection: Connection, reason: str) -> None:
+        self._effects.append(CloseConnection(connection, reason))

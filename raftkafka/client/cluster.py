@@ -22,7 +22,7 @@ import trio
 from raftkafka.base.errors import ErrorCode, PeerError
 from raftkafka.base.ids import TopicPartition
 from raftkafka.client.bootstrap import parse_bootstrap
-from raftkafka.client.connection import BrokerConnection, RequestFailed, api_of, connect
+from raftkafka.client.connection import BrokerConnection, RequestFailed, UnknownHost, api_of, connect
 from raftkafka.protocol.messages.describe_cluster import DescribeClusterRequest, DescribeClusterResponse
 from raftkafka.protocol.messages.find_coordinator import FindCoordinatorRequest
 from raftkafka.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker
@@ -81,11 +81,20 @@ class PartitionsUnavailable(RequestFailed):
 class ClusterClient:
     """The brokers of a cluster; made by `open_cluster`."""
 
-    def __init__(self, bootstrap: Sequence[tuple[str, int]], *, client_id: str, timeout_s: float, request_timeout_s: float) -> None:
+    def __init__(
+        self,
+        bootstrap: Sequence[tuple[str, int]],
+        *,
+        client_id: str,
+        timeout_s: float,
+        request_timeout_s: float,
+        on_unreachable: Callable[[str], None] | None = None,
+    ) -> None:
         self._bootstrap = list(bootstrap)
         self._client_id = client_id
         self._timeout_s = timeout_s
         self._request_timeout_s = request_timeout_s
+        self._on_unreachable = on_unreachable
         self._stack = contextlib.AsyncExitStack()
         self._connections: dict[tuple[str, int], BrokerConnection] = {}
         self._addresses: dict[int, tuple[str, int]] = {}
@@ -257,18 +266,23 @@ class ClusterClient:
         return dict(sorted(by_leader.items())), missing
 
     async def _connection(self, broker_id: int | None, deadline: float) -> BrokerConnection:
-        """A connection to that broker, or to any; tries until the deadline."""
+        """A connection to that broker, or to any; tries until the deadline, unless no host of the bootstrap list exists."""
+        warned = False
         while True:
-            reason = f"there is no broker {broker_id}"
+            reasons: list[RequestFailed] = []
             for address in await self._candidates(broker_id):
                 if address in self._connections:
                     return self._connections[address]
                 try:
                     return await self._connect(address, max(0.001, deadline - trio.current_time()))
                 except RequestFailed as error:
-                    reason = str(error)
-            if trio.current_time() + BACKOFF_S >= deadline:
-                raise Unreachable(f"No broker answers: {reason}.")
+                    reasons.append(error)
+            hopeless = bool(reasons) and not self._versions and all(isinstance(reason, UnknownHost) for reason in reasons)
+            if hopeless or trio.current_time() + BACKOFF_S >= deadline:
+                raise Unreachable(f"No broker answers: {reasons[-1] if reasons else f'there is no broker {broker_id}'}.")
+            if reasons and not warned and self._on_unreachable is not None:
+                self._on_unreachable(str(reasons[-1]))
+                warned = True
             await trio.sleep(BACKOFF_S)
 
     async def _candidates(self, broker_id: int | None) -> list[tuple[str, int]]:
@@ -302,12 +316,19 @@ async def open_cluster(
     client_id: str = "raftkafka",
     timeout_s: float = DEFAULT_TIMEOUT_S,
     request_timeout_s: float = DEFAULT_REQUEST_TIMEOUT_S,
+    on_unreachable: Callable[[str], None] | None = None,
 ) -> AsyncIterator[ClusterClient]:
     """A client of the cluster that `bootstrap` (`host:port,host:port`) names.
 
-    `ValueError` when that is no such list, `Unreachable` when nobody answers.
+    `ValueError` when that is no such list, `Unreachable` when nobody answers; `on_unreachable` is told why it takes long.
     """
-    client = ClusterClient(parse_bootstrap(bootstrap), client_id=client_id, timeout_s=timeout_s, request_timeout_s=request_timeout_s)
+    client = ClusterClient(
+        parse_bootstrap(bootstrap),
+        client_id=client_id,
+        timeout_s=timeout_s,
+        request_timeout_s=request_timeout_s,
+        on_unreachable=on_unreachable,
+    )
     try:
         await client.open()
         yield client

@@ -10,6 +10,7 @@ Sources: KIP-511 (ApiVersions first, its fallback to version 0 when the broker d
 from __future__ import annotations
 
 import contextlib
+import socket
 import struct
 from collections.abc import AsyncIterator
 from typing import Any
@@ -34,6 +35,13 @@ class RequestFailed(Exception):
     def __init__(self, message: str, *, definite: bool) -> None:
         super().__init__(message)
         self.definite = definite
+
+
+class UnknownHost(RequestFailed):
+    """The name of the host has no address, so trying again soon is of no use."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"the host name {host} cannot be resolved", definite=True)
 
 
 class BrokerConnection:
@@ -115,13 +123,15 @@ class BrokerConnection:
 async def connect(
     host: str, port: int, *, client_id: str = "raftkafka", timeout_s: float = DEFAULT_TIMEOUT_S
 ) -> AsyncIterator[BrokerConnection]:
-    """A negotiated connection, closed on leaving; `RequestFailed` when nobody listens there."""
+    """A negotiated connection, closed on leaving; `RequestFailed` when nobody listens there, `UnknownHost` when there is no such host."""
     address = f"{host}:{port}"
     try:
         with trio.fail_after(timeout_s):
             stream = await trio.open_tcp_stream(host, port)
     except trio.TooSlowError:
         raise RequestFailed(f"{address} did not accept a connection within {timeout_s:g} s", definite=True) from None
+    except socket.gaierror:
+        raise UnknownHost(host) from None
     except OSError:
         raise RequestFailed(f"nobody listens on {address}", definite=True) from None
     async with stream:

@@ -42,7 +42,9 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _print_versions(cluster: ClusterClient) -> None:
     """One paragraph for each broker that is alive, in the order of Apache's tool, which is that of a hash table."""
-    for broker in in_hash_map_order(await cluster.brokers(), _node_hash):
+    brokers = {broker.node_id: broker for broker in await cluster.brokers()}
+    for node_id in in_hash_map_order(brokers, lambda each: _node_hash(brokers[each])):
+        broker = brokers[node_id]
         name = f"{broker.host}:{broker.port} (id: {broker.node_id} rack: {broker.rack or 'null'} isFenced: false)"
         request = ApiVersionsRequest(client_software_name="raftkafka", client_software_version="0.1")
         try:

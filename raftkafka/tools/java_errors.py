@@ -93,8 +93,13 @@ def default_message(code: int) -> str:
 
 def log_error(name: str, message: str, logger: str) -> None:
     """Prints an error to stderr as Apache's tools log it, but without a stack trace: a time, the exception, the tool's Java class."""
+    print(f"{log_time()} ERROR {name}: {message}\n ({logger})", file=sys.stderr)
+
+
+def log_time() -> str:
+    """The time of a log line, `[2026-11-24 05:37:41,051]`."""
     now = datetime.now().astimezone()
-    print(f"[{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d}] ERROR {name}: {message}\n ({logger})", file=sys.stderr)
+    return f"[{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d}]"
 
 
 def log_warning(message: str, logger: str) -> None:

@@ -66,12 +66,21 @@ class CommandParser(argparse.ArgumentParser):
         if {"-h", "--help"} & set(arguments):
             print(wanted.format_help(), end="")
             raise SystemExit(wanted.help_exit_code)
+        self._refuse_unknown(arguments, wanted)
         parsed: argparse.Namespace = super().parse_args(arguments, namespace)
         return parsed
 
     def error(self, message: str) -> NoReturn:
         said = _as_argparse4j(message)
         raise UsageError(said if self.bare_errors else f"{self.prog.split(' ')[0]}: error: {said}")
+
+    def _refuse_unknown(self, arguments: Sequence[str], command: CommandParser) -> None:
+        """As argparse4j, complains of an unknown option before it complains of what is missing."""
+        known = [*self._option_string_actions, *command._option_string_actions]
+        for argument in arguments:
+            name = argument.partition("=")[0]
+            if name.startswith("--") and not any(each.startswith(name) for each in known):
+                self.error(f"unrecognized arguments: {name}")
 
     def _parser_of(self, arguments: Sequence[str]) -> CommandParser:
         """The parser of the command that is named first, this one when none is."""

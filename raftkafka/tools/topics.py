@@ -8,11 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-from raftkafka.client.bootstrap import parse_bootstrap
 from raftkafka.client.cluster import ClusterClient
 from raftkafka.metadata.config_defs import TOPIC_DEFS
 from raftkafka.tools.admin import command_config, run_admin
-from raftkafka.tools.errors import ToolError, UsageError
+from raftkafka.tools.errors import UsageError
 from raftkafka.tools.java_errors import as_java_error, log_error
 from raftkafka.tools.options import OptionParser, Options, flag, value
 from raftkafka.tools.topic_changes import alter_topics, create_topic, delete_topics, new_topic
@@ -87,10 +86,6 @@ def main(arguments: Sequence[str]) -> int:
     _check(options)
     settings = command_config(options.text("command-config"))
     bootstrap = options.required("bootstrap-server")
-    try:
-        parse_bootstrap(bootstrap)
-    except ValueError as error:
-        raise ToolError(str(error)) from None
     try:
         run_admin(bootstrap, settings, _work(options))
     except Exception as error:

@@ -140,11 +140,11 @@ class _Run:
         """Prints the summary, unless each interval was told of."""
         if self._wishes.detailed:
             return
-        elapsed_s = max(self._ended - self._started, 0.001)
-        fetching_ms = round(elapsed_s * 1000) - self._joining_ms
+        elapsed_ms = round((self._ended - self._started) * 1000)
+        fetching_ms = elapsed_ms - self._joining_ms
         mebibytes = self._bytes / _MEBIBYTE
         times = f"{self._wishes.show_time(self._started)}, {self._wishes.show_time(self._ended)}"
-        rates = f"{mebibytes:.4f}, {mebibytes / elapsed_s:.4f}, {self._records}, {self._records / elapsed_s:.4f}"
+        rates = f"{mebibytes:.4f}, {_rate(mebibytes, elapsed_ms)}, {self._records}, {_rate(self._records, elapsed_ms)}"
         fetching = f"{_rate(mebibytes, fetching_ms)}, {_rate(self._records, fetching_ms)}"
         print(f"{times}, {rates}, {self._joining_ms}, {fetching_ms}, {fetching}")
 

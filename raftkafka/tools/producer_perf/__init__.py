@@ -26,6 +26,7 @@ BATCHES_A_SECOND = 100
 """At a given rate records are handed over in so many portions."""
 POOL_BYTES = 4 << 20
 READY_WITHIN_S = 1.0
+INIT_TIMEOUT_S = 60.0
 MAX_WAITING_RECORDS = 200_000
 MAX_WAITING_BYTES = 32 << 20
 """Java's `buffer.memory`: more than that does not wait in the client."""
@@ -81,7 +82,7 @@ class _Test:
         """Sends all records, waits for the last acknowledgement, prints the summary."""
         workload = self._workload
         if workload.transaction_ms is not None:
-            self._producer.init_transactions()
+            self._producer.init_transactions(INIT_TIMEOUT_S)
         if workload.warmup_records > 0:
             print(f"Warmup first {workload.warmup_records} records. Steady state results will print after the complete test summary.")
         self._stats = Stats(expected_records=workload.num_records, interval_ms=workload.reporting_interval_ms)
@@ -148,15 +149,14 @@ class _Test:
         size_bytes = self._sizes
         self._latencies.clear()
         self._sizes = 0
-        before = self._stats.count
         warmup = self._workload.warmup_records
-        self._stats.add(latencies, size_bytes)
-        if warmup and self._stats.count > warmup:
+        if warmup and self._stats.count + len(latencies) > warmup:
             if self._steady is None:
-                print("In steady state.")
+                self._stats.heading = "In steady state."
                 self._steady = Stats(expected_records=self._workload.num_records - warmup, interval_ms=None, title=" steady state")
-            steady = latencies[max(0, warmup - before) :]
+            steady = latencies[max(0, warmup - self._stats.count) :]
             self._steady.add(steady, size_bytes * len(steady) // len(latencies))
+        self._stats.add(latencies, size_bytes)
 
     def _commit(self) -> None:
         self._producer.commit_transaction()

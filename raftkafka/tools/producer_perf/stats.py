@@ -29,6 +29,8 @@ class Stats:
         self._max_ms = 0
         self._window: list[int] = []
         self._window_bytes = 0
+        self.heading: str | None = None
+        """A line to be printed before the next window's."""
 
     def add(self, latencies_ms: Sequence[int], size_bytes: int) -> None:
         """More records, in the order in which they were acknowledged; prints a line when a window has passed."""
@@ -62,6 +64,9 @@ class Stats:
         now = time.time()
         elapsed_s = now - self._window_start
         count = len(self._window)
+        if self.heading is not None:
+            print(self.heading)
+            self.heading = None
         print(
             f"{count} records sent, {count / elapsed_s:.1f} records/sec ({self._window_bytes / elapsed_s / _MEBIBYTE:.2f} MB/sec),"
             f" {sum(self._window) / count:.1f} ms avg latency, {float(max(self._window)):.1f} ms max latency.",

@@ -161,6 +161,18 @@ RULE_TEXTS: Mapping[Rule, RuleText] = {
         "The controller is deposed between the two: partitions are led by a broker that is gone, and nobody knows that it is left to do.",
         "KIP-631, KIP-868 (D8)",
     ),
+    Rule.CATCH_UP_BEFORE_REMOVING: RuleText(
+        Area.CONTROLLER,
+        "A reassignment removes replicas only when all those that stay are in the ISR.",
+        "Copies of acknowledged records are deleted before there are others: one machine that loses power takes them with it.",
+        "KIP-455; Kafka's PartitionReassignmentReplicas (D6, R1)",
+    ),
+    Rule.BUMP_EPOCH_ON_REMOVAL: RuleText(
+        Area.CONTROLLER,
+        "A change that removes replicas begins a new leader epoch.",
+        "A replica is removed and added again before its leader hears of it: the leader counts what the emptied replica once acknowledged.",
+        "Vanlightly's Kafka specification, 6.5.4: the reassignment race",
+    ),
     Rule.TRUNCATE_BY_EPOCH: RuleText(
         Area.REPLICATION,
         "A follower cuts its log where the leader's epochs part from its own, not at its own high watermark.",

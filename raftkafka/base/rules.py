@@ -46,6 +46,8 @@ class Rule(enum.Enum):
     REQUIRE_BROKER_EPOCH = "require-broker-epoch-on-isr-expansion"
     REFUSE_FENCED_IN_ISR = "refuse-fenced-replicas-in-isr"
     FENCE_AND_MOVE_TOGETHER = "fence-and-move-leaders-together"
+    CATCH_UP_BEFORE_REMOVING = "catch-up-before-removing-replicas"
+    BUMP_EPOCH_ON_REMOVAL = "bump-leader-epoch-on-removal"
 
     # Replication.
     TRUNCATE_BY_EPOCH = "truncate-by-epoch"

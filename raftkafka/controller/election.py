@@ -103,7 +103,8 @@ class _Change:
             return
         staying = tuple(replica for replica in self.replicas if replica not in self.removing)
         isr = tuple(replica for replica in self.isr if replica not in self.removing)
-        if not isr or not set(isr).issuperset(staying):
+        may_lack_some = Rule.CATCH_UP_BEFORE_REMOVING in self.disabled_rules
+        if not isr or not (may_lack_some or set(isr).issuperset(staying)):
             return
         self.replicas = staying
         self.isr = isr
@@ -167,7 +168,8 @@ class _Change:
     def to_record(self, key: PartitionKey) -> PartitionChangeRecord | None:
         """What differs from the old state; rule 5."""
         old = self.old
-        changes_leader = self.leader != old.leader or not set(self.replicas).issuperset(old.replicas)
+        removes = not set(self.replicas).issuperset(old.replicas) and Rule.BUMP_EPOCH_ON_REMOVAL not in self.disabled_rules
+        changes_leader = self.leader != old.leader or removes
         changes_state = self.recovery_state != old.leader_recovery_state
         isr, elr = _unless_equal(self.isr, old.isr), _unless_equal(self.elr, old.elr)
         last_known_elr = _unless_equal(self.last_known_elr, old.last_known_elr)

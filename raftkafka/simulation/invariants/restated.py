@@ -15,6 +15,7 @@ RESTATED: Mapping[Rule, tuple[str, ...]] = {
     Rule.BUMP_LEADER_EPOCH: ("D10",),
     Rule.KEEP_REMOVED_IN_ELR: ("D14",),
     Rule.EXCLUDE_UNCLEAN_FROM_ELR: ("D9",),
+    Rule.CATCH_UP_BEFORE_REMOVING: ("R1",),
     Rule.COUNT_WHOLE_ISR: ("D3a",),
     Rule.ACKS_ALL_WAITS: ("D1a",),
     Rule.REPLICATE_PRODUCER_STATE: ("D16",),

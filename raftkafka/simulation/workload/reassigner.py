@@ -39,6 +39,8 @@ from raftkafka.simulation.workload.known_cluster import Slot, key_of
 from raftkafka.simulation.workload.recording import Recording, error_name
 
 TIMEOUT_MS = 3_000
+TIMEOUTS_MS = (20, TIMEOUT_MS)
+"""How long the controller waits until all brokers know of a move: now and then the next one comes before some of them do."""
 SET, DELETE = 0, 1
 RATES = ("20000", "200000", None)
 """Bytes in a second; none takes the rate away."""
@@ -158,7 +160,7 @@ class Reassigner:
         for (topic, partition), replicas in targets.items():
             by_topic.setdefault(topic, []).append(ReassignablePartition(partition_index=partition, replicas=replicas))
         topics = [ReassignableTopic(name=topic, partitions=partitions) for topic, partitions in by_topic.items()]
-        request = AlterPartitionReassignmentsRequest(timeout_ms=TIMEOUT_MS, topics=topics)
+        request = AlterPartitionReassignmentsRequest(timeout_ms=self._client.rng.choice(TIMEOUTS_MS), topics=topics)
         text = ", ".join(key_of(slot) + (f" to {replicas}" if replicas else "") for slot, replicas in targets.items())
         try:
             response = await self._client.ask_any(ALTER_PARTITION_REASSIGNMENTS_KEY, request)

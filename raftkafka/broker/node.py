@@ -79,6 +79,9 @@ class BrokerNode:
         self._tokens: dict[int, tuple[str, int]] = {}
         self._next_token = 1
         self._now_ms = 0
+        self._muted = MutedConnections(
+            serve=self.frame_received, unmuted=self._touch, refused=self._close, another_deadline=self._touch_others
+        )
         self._parts: Parts = assemble(
             config=config,
             disk=disk,
@@ -89,16 +92,13 @@ class BrokerNode:
                 touch=self._touch,
                 send_control=self._send_request,
                 gone=self._peer_gone,
-                mute=lambda connection, until_ms: self._muted.mute(connection, until_ms),
+                mute=self._muted.mute,
                 clock=lambda: self._now_ms,
             ),
             request_timer=request_timer,
         )
         self._metadata = MetadataFlow(self._parts)
         self._early = EarlyRequests()
-        self._muted = MutedConnections(
-            serve=self.frame_received, unmuted=self._touch, refused=self._close, another_deadline=self._touch_others
-        )
         self._replication = ReplicaFlow(self._parts, emit=self._effects.append)
         self._shutdown = Shutdown(self._parts, self._effects.append)
         self._log_lane: Lane[Observed] = Lane()

@@ -189,6 +189,10 @@ class Run:
         clients.stop_reading()
         if clients.admin is not None:
             self._finish(clients.admin.check_topics(), liveness_ms, "the topics' states could not be read")
+        if clients.table is not None:
+            self._finish(clients.table.read_back(), liveness_ms, "the table could not be read to its end")
+            self._wait(lambda: clients.table is None or clients.table.replicas_are_level, "the table's replicas did not become level")
+            clients.table.check_replicas()
         if clients.reassigner is not None:
             self._finish(clients.reassigner.check(), liveness_ms, "where the partitions are could not be read")
         return [Violation(text, invariant="batches") for text in violations_of(clients.recording.sent, reader.logs)]

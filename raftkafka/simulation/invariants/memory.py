@@ -101,6 +101,8 @@ class PartitionMemory:
     """The true high watermark by how many losses there had been when it was reached."""
     unclean_epoch: int = -1
     """The last leader epoch that began with a leader which lacked committed records, or may lack them."""
+    is_compacted: bool = False
+    """Whether batches may be missing, or may have lost records, because the log is compacted."""
     unclean: bool = False
     """That leader has not been seen yet: until then nobody knows what is lost."""
 

@@ -52,11 +52,12 @@ class LogMirror:
         self._position = 0
         self._last_position = -1
         self._last_header = bytearray()
+        self._version = 0
 
     def update(self, log: PartitionLog) -> int:
         """Reads what is new; the index of the first batch that was not known before (0 when the log was cut)."""
         active = log.segments.active
-        if active is not self._segment:
+        if active is not self._segment or (log.config.compact and log.segments.version != self._version):
             return self._read_anew(log)
         data = self._disk.peek(active.log_path)
         if not self._goes_on(active, data):
@@ -65,14 +66,16 @@ class LogMirror:
         self._read(active, data)
         return known
 
-    def read_what_is_left(self, log: PartitionLog) -> None:
+    def read_what_is_left(self, log: PartitionLog, *, is_dense: bool = True) -> None:
         """After a disk has lost something: what a recovery would find, batch by batch while each fits its checksum."""
         self.batches, self._bases, self._places = [], [], []
         for segment in log.segments:
             data, position = self._disk.peek(segment.log_path), 0
             while position + HEADER_SIZE <= len(data):
                 batch, size_bytes, is_whole = _header(data, position)
-                follows = not self.batches or batch.base_offset == self.batches[-1].next_offset
+                follows = not self.batches or (
+                    batch.base_offset == self.batches[-1].next_offset or (not is_dense and batch.base_offset > self.batches[-1].next_offset)
+                )
                 if not (is_whole and follows and _fits_checksum(data, position, size_bytes, batch.crc)):
                     return
                 self.batches.append(batch)
@@ -113,6 +116,7 @@ class LogMirror:
     def _read_anew(self, log: PartitionLog) -> int:
         before = self.batches
         self.batches, self._bases, self._places, self.damaged = [], [], [], None
+        self._version = log.segments.version
         for segment in log.segments:
             self._segment, self._position, self._last_position = segment, 0, -1
             if segment.size_bytes:

@@ -11,7 +11,7 @@ from raftkafka.broker.parts import Parts
 from raftkafka.group.coordinator import OFFSETS_TOPIC
 from raftkafka.replication.partition import Partition
 from raftkafka.simulation.disk import SimDisk
-from raftkafka.simulation.invariants import directories, metadata, raft, replicas
+from raftkafka.simulation.invariants import compaction, directories, metadata, raft, replicas
 from raftkafka.simulation.invariants.group_eye import GroupEye
 from raftkafka.simulation.invariants.memory import ClusterMemory, PartitionMemory, ProcessMemory, ReplicaView
 from raftkafka.simulation.invariants.mirror import LogMirror, Producer
@@ -43,6 +43,7 @@ class ReplicaEye:
         self._node_id: NodeId = parts.services.node_id
         self._disk = disk
         self._is_damaged = is_damaged
+        self._compacts = parts.services.config.log_cleaner_enable
         self._hosted = parts.replicas.hosted
         self._coordinator = parts.groups
         self._group_eye = group_eye
@@ -96,7 +97,7 @@ class ReplicaEye:
         for partition, replica in self._seen.items():
             mirror = replica.memory.mirrors.get(self._node_id)
             if mirror is not None:
-                mirror.read_what_is_left(partition.log)
+                mirror.read_what_is_left(partition.log, is_dense=not replica.memory.is_compacted)
                 replicas.no_global_loss(replica.name, replica.memory)
 
     def _removed(self, partition: Partition) -> None:
@@ -112,9 +113,13 @@ class ReplicaEye:
         before = memory.views.get(self._node_id)
         memory.views[self._node_id] = view
         cut = before is None or view.log_end_offset < before.log_end_offset
+        if self._compacts and partition.log.config.compact:
+            memory.is_compacted = True
         if view.is_online and (before is None or view.log_end_offset != before.log_end_offset):
             self._read_log(partition, view, memory, is_first=before is None)
         replicas.offsets_in_order(view)
+        if memory.is_compacted:
+            compaction.clean_below_high_watermark(view, partition.log.clean_end_offset, memory)
         if before is None or before.partition_epoch != view.partition_epoch or before.leads != view.leads:
             self._check_epochs(before, view, memory)
         moved = view.high_watermark != (before.high_watermark if before is not None else -1)
@@ -171,8 +176,11 @@ class ReplicaEye:
         new = mirror.batches[start:] if start else mirror.batches
         previous = mirror.batches[start - 1] if start else None
         damaged = None if is_first and self._is_damaged else mirror.damaged
-        replicas.sound_log(view, new, previous, damaged)
-        replicas.log_matching(view, new, previous, memory)
+        replicas.sound_log(view, new, previous, damaged, is_dense=not memory.is_compacted)
+        if memory.is_compacted:
+            compaction.cleaning_keeps_places(view, new, memory)
+        else:
+            replicas.log_matching(view, new, previous, memory)
 
     def _check_epochs(self, before: ReplicaView | None, view: ReplicaView, memory: PartitionMemory) -> None:
         if before is not None:
@@ -205,7 +213,9 @@ class ReplicaEye:
             if view.leads:
                 replicas.high_watermark_needs_the_isr(before, view, memory)
         mirror = memory.mirrors.get(self._node_id)
-        if mirror is not None and not memory.unclean:
+        if memory.is_compacted:
+            pass  # what is left of its batches is no longer what was committed
+        elif mirror is not None and not memory.unclean:
             start_offset = before.high_watermark if before is not None else view.log_start_offset
             replicas.committed_prefix(view, mirror.between(start_offset, view.high_watermark), memory)
         if not view.leads or view.high_watermark <= memory.true_high_watermark:

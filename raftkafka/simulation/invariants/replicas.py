@@ -40,7 +40,9 @@ def leader_completeness(view: ReplicaView, memory: PartitionMemory) -> Breach | 
         return Breach(text, f"committed up to {memory.true_high_watermark}, last {memory.last_committed}", str(view))
     last = memory.last_committed
     mirror = memory.mirrors.get(view.node_id)
-    if last is not None and mirror is not None and last.base_offset >= view.log_start_offset and not mirror.holds(last):
+    is_held = mirror is None or last is None or memory.is_compacted or last.base_offset < view.log_start_offset or mirror.holds(last)
+    if not is_held:
+        assert last is not None and mirror is not None
         text = f"{view.name}: the leader's log has another batch at {last.base_offset} than was committed"
         return Breach(text, f"committed {last}", f"{view}, holds {mirror.batch_at(last.base_offset)}")
     return None
@@ -203,6 +205,8 @@ def no_global_loss(name: str, memory: PartitionMemory) -> Breach | None:
         return None
     if any(mirror.holds(wanted[0]) or _starts_behind(mirror, wanted[0]) for mirror in memory.mirrors.values()):
         return None
+    if memory.is_compacted and any(mirror.end_offset >= wanted[0].next_offset for mirror in memory.mirrors.values()):
+        return None
     logs = ", ".join(f"n{node_id} to {mirror.end_offset}" for node_id, mirror in memory.mirrors.items())
     text = f"{name}: no replica holds offset {wanted[0].base_offset} any more, which was committed"
     return Breach(text, f"committed {wanted[0]}, {memory.losses} losses of unsynced bytes", f"logs: {logs}")
@@ -256,8 +260,10 @@ def one_leader_per_epoch(view: ReplicaView, memory: PartitionMemory) -> Breach |
 
 
 @invariant("D12", "sound-log")
-def sound_log(view: ReplicaView, new: Sequence[Batch], previous: Batch | None, damaged: Batch | None) -> Breach | None:
-    """Offsets are dense, leader epochs never decrease from batch to batch, and every batch fits its checksum.
+def sound_log(
+    view: ReplicaView, new: Sequence[Batch], previous: Batch | None, damaged: Batch | None, *, is_dense: bool = True
+) -> Breach | None:
+    """Offsets are dense (where nothing is compacted), leader epochs never decrease from batch to batch, and every batch fits its checksum.
 
     Hazard: a corrupt log: a torn batch is served, or followers copy a damaged one.
     Source: reference D12; reference/disk-format.md.
@@ -266,7 +272,11 @@ def sound_log(view: ReplicaView, new: Sequence[Batch], previous: Batch | None, d
         text = f"{view.name}: the log of n{view.node_id} holds a batch at {damaged.base_offset} that does not fit its checksum"
         return Breach(text, str(previous), str(damaged))
     for batch in new:
-        if previous is not None and (batch.base_offset != previous.next_offset or batch.epoch < previous.epoch):
+        if previous is not None and (
+            batch.base_offset < previous.next_offset
+            or (is_dense and batch.base_offset > previous.next_offset)
+            or batch.epoch < previous.epoch
+        ):
             text = (
                 f"{view.name}: in the log of n{view.node_id} a batch at {batch.base_offset} follows one that ends at {previous.next_offset}"
             )

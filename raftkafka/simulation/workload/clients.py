@@ -16,6 +16,8 @@ from raftkafka.simulation.workload.producer import Producer
 from raftkafka.simulation.workload.reassigner import Reassigner
 from raftkafka.simulation.workload.recording import Recording
 from raftkafka.simulation.workload.settings import WorkloadSettings, draw_producer_style, draw_style
+from raftkafka.simulation.workload.table import TABLE_TOPIC
+from raftkafka.simulation.workload.table_clients import TableClients
 from raftkafka.simulation.world import World
 
 GROUP = "readers"
@@ -47,6 +49,7 @@ class Clients:
         self.admin: Admin | None = None
         self.reassigner: Reassigner | None = None
         self.mover: DirectoryMover | None = None
+        self.table = TableClients(world, settings, self.recording) if settings.table_writers else None
 
     # The phases of a run
 
@@ -56,6 +59,10 @@ class Clients:
         for topic in self.topics:
             while not await self._create_topic(client, topic):
                 await client.retry_pause()
+        while self.table is not None and not await self._create_topic(
+            client, TABLE_TOPIC, partitions=self.settings.table_partitions, configs=self.table.configs
+        ):
+            await client.retry_pause()
 
     def start(self) -> None:
         """All clients begin."""
@@ -84,6 +91,8 @@ class Clients:
             client = self._world.add_client()
             self.mover = DirectoryMover(client=client, recording=self.recording, interval_ms=self.settings.move_log_interval_ms)
             heap.spawn(self.mover.run())
+        if self.table is not None:
+            self.table.start()
 
     def stop_reassigning(self) -> None:
         """What was asked for must finish now."""
@@ -97,8 +106,12 @@ class Clients:
         for other in (self.admin, self.mover):
             if other is not None:
                 other.running = False
+        if self.table is not None:
+            self.table.stop_writing()
 
     def stop_reading(self) -> None:
+        if self.table is not None:
+            self.table.stop_reading()
         for consumer in self.consumers:
             consumer.running = False
         for member in self.members:
@@ -117,7 +130,8 @@ class Clients:
     def stuck_since(self, since_us: int) -> list[str]:
         """Which partitions have not acknowledged a batch that was begun after this moment, and whether the group is not settled."""
         latest = self.recording.last_acknowledged_us
-        found = [f"{key_of(slot)} acknowledged no batch" for slot in self.slots if latest.get(slot, -1) <= since_us]
+        slots = [*self.slots, *(self.table.slots if self.table is not None else ())]
+        found = [f"{key_of(slot)} acknowledged no batch" for slot in slots if latest.get(slot, -1) <= since_us]
         if not self.group_is_stable():
             held = [sorted(map(key_of, member.assigned)) for member in self.members]
             found.append(f"the group's partitions are not each with one member: {held}")
@@ -125,6 +139,8 @@ class Clients:
 
     def writing_finished(self) -> bool:
         others = [each for each in (self.admin, self.reassigner, self.mover) if each is not None]
+        if self.table is not None and not self.table.writing_finished:
+            return False
         return all(producer.finished for producer in self.producers) and all(other.finished for other in others)
 
     def group_is_stable(self) -> bool:
@@ -189,12 +205,14 @@ class Clients:
     def _replication_factor(self) -> int:
         return min(self.settings.replication_factor, len(self._world.machines))
 
-    async def _create_topic(self, client: SimClient, name: str) -> bool:
+    async def _create_topic(
+        self, client: SimClient, name: str, *, partitions: int | None = None, configs: Sequence[CreatableTopicConfig] = ()
+    ) -> bool:
         topic = CreatableTopic(
             name=name,
-            num_partitions=self.settings.partitions,
+            num_partitions=self.settings.partitions if partitions is None else partitions,
             replication_factor=self._replication_factor(),
-            configs=[CreatableTopicConfig(name="min.insync.replicas", value=str(self.settings.min_insync_replicas))],
+            configs=list(configs) or [CreatableTopicConfig(name="min.insync.replicas", value=str(self.settings.min_insync_replicas))],
         )
         request = CreateTopicsRequest(topics=[topic], timeout_ms=CREATE_TIMEOUT_MS)
         try:

@@ -70,7 +70,9 @@ class PartitionQueue:
         style: ProducerStyle,
         delivery_timeout_ms: int,
         on_broken: Callable[[], None],
+        payload: Callable[..., bytes] = build_payload,
     ) -> None:
+        """`payload` makes the bytes of a batch, see `batch.build_payload`."""
         self.held = False
         """Whether nothing may be sent now, since the producer is getting a new id."""
         self._slot = slot
@@ -81,6 +83,7 @@ class PartitionQueue:
         self._style = style
         self._delivery_timeout_us = delivery_timeout_ms * US_PER_MS
         self._on_broken = on_broken
+        self._build_payload = payload
         self._new: deque[Batch] = deque()
         self._in_flight: list[Batch] = []
         self._sent_count = 0
@@ -161,7 +164,7 @@ class PartitionQueue:
         if style.idempotent:
             batch.sequence = self._next_sequence
             self._next_sequence += len(batch.values)
-        batch.payload = build_payload(
+        batch.payload = self._build_payload(
             batch.values,
             timestamp_ms=EPOCH_MS + self._client.heap.now_us // US_PER_MS,
             producer_id=identity.producer_id,

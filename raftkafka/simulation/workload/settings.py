@@ -51,6 +51,18 @@ class WorkloadSettings:
 
     admin_interval_ms: int = 1_500
     """Mean pause between the administrator's operations; 0: there is none."""
+    table_writers: int = 0
+    """Clients that write keys of a compacted topic of their own; 0: there is none."""
+    table_partitions: int = 2
+    table_keys: int = 6
+    """Of each writer in each partition."""
+    table_interval_ms: int = 60
+    """Mean pause of a writer between two batches."""
+    table_delete_share: float = 0.2
+    """How many writes are deletions."""
+    table_patience_ms: int = 3_000
+    """A reader that takes longer may rightly miss a deletion; less than the topic's delete.retention.ms."""
+
     reassign_interval_ms: int = 0
     """Mean pause between reassignments, cancels and elections on request; 0: there are none."""
     move_log_interval_ms: int = 0

@@ -9,7 +9,7 @@ from raftkafka.simulation.invariants.mirror import Batch
 from raftkafka.simulation.invariants.registry import Breach, invariant
 
 
-@invariant("L1", "last-value-of-each-key")
+@invariant("K1", "last-value-of-each-key")
 def last_value_of_each_key(where: str, key: str, found: str, allowed: str, *, is_right: bool) -> Breach | None:
     """Who reads a compacted partition from its beginning finds of each key the value that was acknowledged last, and nothing of a key that
     was deleted: at the leader, and in the end in the log of every replica.
@@ -20,7 +20,7 @@ def last_value_of_each_key(where: str, key: str, found: str, allowed: str, *, is
     return None if is_right else Breach(f"{where}: key {key} is {found}, and should be {allowed}", allowed, found)
 
 
-@invariant("L2", "offsets-keep-their-records")
+@invariant("K2", "offsets-keep-their-records")
 def offsets_keep_their_records(where: str, offset: int, before: str, found: str, *, is_it: bool) -> Breach | None:
     """An offset holds the record that was written there, or none any more.
 
@@ -30,7 +30,7 @@ def offsets_keep_their_records(where: str, offset: int, before: str, found: str,
     return None if is_it else Breach(f"{where}: offset {offset} holds {found}, and was {before}", before, found)
 
 
-@invariant("L3", "clean-below-high-watermark")
+@invariant("K3", "clean-below-high-watermark")
 def clean_below_high_watermark(view: ReplicaView, clean_end_offset: int, memory: PartitionMemory) -> Breach | None:
     """Only what is committed is compacted, and only what is committed replaces anything.
 
@@ -44,7 +44,7 @@ def clean_below_high_watermark(view: ReplicaView, clean_end_offset: int, memory:
     return Breach(text, f"committed up to {committed}", str(view))
 
 
-@invariant("L4", "cleaning-keeps-places")
+@invariant("K4", "cleaning-keeps-places")
 def cleaning_keeps_places(view: ReplicaView, new: Sequence[Batch], memory: PartitionMemory) -> Breach | None:
     """A batch in a compacted log has the base offset, the end and the leader epoch of one that was appended, whatever is left of it.
 

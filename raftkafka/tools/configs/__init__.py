@@ -15,8 +15,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from raftkafka.base.errors import ErrorCode, PeerError
-from raftkafka.client.cluster import ClusterClient, Unsupported
+from raftkafka.base.errors import PeerError
+from raftkafka.client.cluster import ClusterClient
 from raftkafka.client.connection import RequestFailed
 from raftkafka.tools.admin import command_config, run_admin
 from raftkafka.tools.configs.entities import CLIENTS, IPS, USERS, Entities, named_entities
@@ -26,9 +26,7 @@ from raftkafka.tools.configs.resources import alter_resource, describe_resources
 from raftkafka.tools.configs.settings_text import Change, change_of
 from raftkafka.tools.configs.user_credentials import alter_credentials, check_names_of_quotas, describe_credentials
 from raftkafka.tools.errors import ToolError
-from raftkafka.tools.java_errors import JavaError, as_java_error, exception_name
-
-_ONLY_A_SENTENCE = exception_name(ErrorCode.UNSUPPORTED_VERSION)
+from raftkafka.tools.java_errors import JavaError, as_java_error
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
                 await _alter(cluster, entities, change)
 
         run_admin(bootstrap, settings, work)
-    except (JavaError, Unsupported, PeerError, RequestFailed) as error:
+    except (JavaError, PeerError, RequestFailed) as error:
         sys.stdout.flush()
         _say(error, arguments)
         return 1
@@ -57,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _say(error: Exception, arguments: Sequence[str]) -> None:
     known = as_java_error(error)
-    if known is None or known.name == _ONLY_A_SENTENCE:
+    if known is None:
         print(error, file=sys.stderr)
         return
     print(f"Error while executing config command with args '{' '.join(arguments)}'", file=sys.stderr)

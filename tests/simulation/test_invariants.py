@@ -9,14 +9,14 @@ from typing import Any
 import attrs
 import pytest
 
+from raftkafka.base.ids import NO_DIRECTORY_ID, DirectoryId, NodeId
 from raftkafka.coordinator.records import LogRecord
 from raftkafka.group.records import CommittedOffset, GroupMetadata, group_record, offset_record
 from raftkafka.group.state import GroupState
-from raftkafka.base.ids import NO_DIRECTORY_ID, DirectoryId, NodeId
 from raftkafka.metadata.image import BrokerRegistration, MetadataImage
 from raftkafka.metadata.topics import RECOVERING
 from raftkafka.raft.roles import Candidate, Prospective
-from raftkafka.simulation.invariants import INVARIANTS, directories, groups, metadata, raft, replicas
+from raftkafka.simulation.invariants import INVARIANTS, compaction, directories, groups, metadata, raft, replicas
 from raftkafka.simulation.invariants.memory import ProcessMemory
 from raftkafka.simulation.invariants.mirror import Producer
 from raftkafka.simulation.world import Violation
@@ -166,6 +166,24 @@ CASES: dict[str, tuple[Call, Call]] = {
     "D15": (
         lambda: metadata.metadata_is_a_prefix(N1, MetadataImage(cluster_id="c"), MetadataImage(cluster_id="c")),
         lambda: metadata.metadata_is_a_prefix(N1, MetadataImage(cluster_id="c"), MetadataImage(cluster_id="c", next_producer_id=9)),
+    ),
+    "K1": (
+        lambda: compaction.last_value_of_each_key(NAME, "a", "value 2", "value 2", is_right=True),
+        lambda: compaction.last_value_of_each_key(NAME, "a", "value 1", "value 2", is_right=False),
+    ),
+    "K2": (
+        lambda: compaction.offsets_keep_their_records(NAME, 5, "value 2", "value 2", is_it=True),
+        lambda: compaction.offsets_keep_their_records(NAME, 5, "value 1", "value 2", is_it=False),
+    ),
+    "K3": (
+        lambda: compaction.clean_below_high_watermark(replica(), 10, partition()),
+        lambda: compaction.clean_below_high_watermark(replica(), 11, partition()),
+    ),
+    "K4": (
+        lambda: compaction.cleaning_keeps_places(replica(), [batch(5, crc=8)], partition()),
+        lambda: compaction.cleaning_keeps_places(
+            replica(), [batch(5)._replace(next_offset=8)], with_(partition(), batches={(5, 0): (batch(5), None)})
+        ),
     ),
     "D16": (
         lambda: replicas.producers_follow_from_the_log(replica(), {7: Producer(0, 4, 9)}, {7: Producer(0, 4, 9)}),

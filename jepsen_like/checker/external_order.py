@@ -1,7 +1,7 @@
 """Order from one operation of a process to its next: what it reads goes on where it stopped, and what it sends comes later in the log.
 
 `delta` is the distance between the last place of the operation before and the first of this one: 1 is right; more is a skip, which is
-normal for sends since others write too; less is backwards. An unknown place says nothing.
+normal for sends since others write too, and for polls of what may have been deleted; less is backwards. An unknown place says nothing.
 
 Source: reference/history-checker.md, 4.3 point 8.
 """
@@ -35,16 +35,16 @@ def external_polls(observed: Observed, orders: dict[str, VersionOrder]) -> Itera
             for key in each.reads:
                 before = last.get(key)
                 if before is not None:
-                    yield from _poll(orders[key], before, each)
+                    yield from _poll(orders[key], before, each, deleted=observed.deleted_before(key, operation=each.index))
                 last[key] = each
 
 
-def _poll(order: VersionOrder, before: Completion, now: Completion) -> Iterator[Anomaly]:
+def _poll(order: VersionOrder, before: Completion, now: Completion, *, deleted: int) -> Iterator[Anomaly]:
     last_offset, last_value = before.reads[order.key][-1]
     offset, value = now.reads[order.key][0]
     index = order.index_of_offset
     delta = index[offset] - index[last_offset]
-    if delta == 1:
+    if delta == 1 or (delta > 1 and order.offsets[index[offset] - 1] < deleted):
         return
     operations = (before.index, now.index)
     who = f"process {now.process}"

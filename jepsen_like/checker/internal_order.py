@@ -23,10 +23,12 @@ def internal_polls(observed: Observed, orders: dict[str, VersionOrder]) -> Itera
             index = orders[key].index_of_offset
             first, last = index[records[0][0]], index[records[-1][0]]
             places = [index[record[0]] for record in records]
+            deleted = observed.deleted_before(key, operation=each.index)
             if last - first == len(records) - 1 and places == list(range(first, last + 1)):
                 continue
             for i in range(1, len(places)):
-                if places[i] - places[i - 1] != 1:
+                skips_deleted = places[i] > places[i - 1] and orders[key].offsets[places[i] - 1] < deleted
+                if places[i] - places[i - 1] != 1 and not skips_deleted:
                     yield _poll(each, orders[key], records[i - 1], records[i])
 
 

@@ -1,7 +1,7 @@
 """lost-write: a value that must have been committed is missing, although somebody has read past it.
 
 Per key: `bound` is the highest place at which a value that an ok operation read occurs first. Every value whose last place is at or before
-`bound` must have been read by somebody; one that nobody read, and that must have been committed, is lost.
+`bound` must have been read by somebody; one that nobody read, and that must have been committed, is lost, unless it may have been deleted.
 
 Source: reference/history-checker.md, 4.3 point 6.
 """
@@ -26,11 +26,14 @@ def lost_writes(observed: Observed, orders: dict[str, VersionOrder]) -> Iterator
             continue
         bound = places[bound_value]
         reader = read[bound_value]
+        deleted = observed.deleted_before(key)
         for value in lost_values(order, bound=bound, read=read, committed=committed):
+            if order.offsets[places[value]] < deleted:
+                continue
             yield _anomaly(observed, order, value, bound_value, reader.index)
         if not observed.acks_all:
             for value, offset in committed.items():
-                if offset is not None and value not in places and value not in read and offset <= order.offsets[bound]:
+                if offset is not None and value not in places and value not in read and deleted <= offset <= order.offsets[bound]:
                     yield _anomaly(observed, order, value, bound_value, reader.index)
 
 

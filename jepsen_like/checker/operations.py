@@ -7,6 +7,7 @@ Invariants
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -122,6 +123,12 @@ class Observed:
     """By key and value, the first ok operation that read it."""
     committed: dict[str, dict[int, int | None]]
     """By key, the values that must have been committed, with their offset if the writer knows it."""
+    deletions: dict[str, list[tuple[int, int]]] = attrs.field(factory=dict)
+    """By key, (operation, offset) of each deletion that may have happened: from its begin on records before the offset may be gone."""
+
+    def deleted_before(self, key: str, *, operation: float = math.inf) -> int:
+        """The offset before which records of a key may be gone, by deletions that began before an operation."""
+        return max((offset for begun, offset in self.deletions.get(key, ()) if begun < operation), default=0)
 
     def option(self, name: str) -> bool:
         """Whether an option of the history is on."""
@@ -153,6 +160,10 @@ def observe(history: History) -> Observed:
                     if value not in seen:
                         seen[value] = each
     observed = Observed(options=history.options, completions=completions, writer_of=writer_of, ok_read=ok_read, committed={})
+    for each in completions:
+        if each.f == "delete" and each.known:
+            for key, offset in (each.value or {}).items():
+                observed.deletions.setdefault(key, []).append((each.invoke_index, offset))
     _find_committed(observed)
     return observed
 

@@ -42,7 +42,8 @@ def unseen(observed: Observed, lost: set[tuple[str | None, int]]) -> Iterator[An
     """What is left at the end, an anomaly for each key. `lost`: (key, invoke index) of sends that are reported already."""
     for key, committed in sorted(observed.committed.items()):
         read = observed.ok_read.get(key, {})
-        left = [value for value in committed if value not in read]
+        deleted = observed.deleted_before(key)
+        left = [value for value, offset in committed.items() if value not in read and (offset is None or offset >= deleted)]
         left = [value for value in left if (key, observed.writer_of[key][value].invoke_index) not in lost]
         if not left:
             continue

@@ -308,6 +308,13 @@ class ReplicaManager:
                     self._submit(partition.leader, proposal)
                 self._reconsider(partition.leader)
 
+    def log_start_moved(self, key: PartitionKey) -> None:
+        """Retention has moved the start of a log: followers are told with the next answer."""
+        partition = self._replicas.by_key.get(key)
+        if partition is not None:
+            partition.state_changed = True
+            self._replicas.touched[partition] = None
+
     def checkpoint_high_watermarks(self) -> None:
         """Writes the checkpoints, and notices log starts that retention moved: idle consumers and followers are told."""
         for partition in self._replicas.by_key.values():

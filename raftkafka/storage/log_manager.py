@@ -75,6 +75,8 @@ class LogManager:
         that it can neither write nor read, and no other replica would take over."""
         self.on_replaced: Callable[[PartitionLog], None] | None = None
         """Called with the log that has just taken the place of the one of its partition, in another directory."""
+        self.on_log_start_moved: Callable[[PartitionKey], None] | None = None
+        """Called when retention has moved the start of a log."""
         self._disk = disk
         self._settings = settings or LogManagerSettings()
         self._rng = rng or random.Random(0)
@@ -544,6 +546,8 @@ class LogManager:
             if deleted:
                 self._removal.schedule_files(log.retired_files, due_ms=now_ms + log.config.file_delete_delay_ms)
                 log.retired_files.clear()
+                if self.on_log_start_moved is not None:
+                    self.on_log_start_moved(log.key)
                 self._outputs.append(
                     observed(
                         "segments-deleted",

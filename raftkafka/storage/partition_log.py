@@ -457,16 +457,16 @@ class PartitionLog:
             segment.close()
 
     def reload_producers(self, *, rebuild_index_from: int | None = None) -> None:
-        """Derives the producer states anew: from the newest snapshot, and the batches behind it.
+        """Derives the producer states anew: from the newest snapshot, and the batches behind it, also those that were deleted and are
+        still there: their producers may send them again (KIP-360).
 
         With `rebuild_index_from`, the transaction index of the segments from this offset on (empty before) is derived as well.
         """
         self.producers.clear()
         if not self._derives_producers:
             return
-        start_offset = producer_snapshots.load_newest(
-            self._disk, self.directory, self.producers, self.log_start_offset, self.log_end_offset
-        )
+        first_offset = min(self._segments[0].base_offset, self.log_start_offset)
+        start_offset = producer_snapshots.load_newest(self._disk, self.directory, self.producers, first_offset, self.log_end_offset)
         self._recall_before = start_offset if len(self.producers) else None
         for segment in self._segments:
             if segment.next_offset <= start_offset:

@@ -211,3 +211,30 @@ class TestGroupOffsets:
 
     def test_consume_counts(self) -> None:
         assert sent(subscribe=True).poll(2, *ALL).poll(2, (2, 12)).verdict().consume_counts == {1: 2, 2: 1}
+
+
+class TestDeletedRecords:
+    def test_what_may_have_been_deleted_is_neither_lost_nor_unseen(self) -> None:
+        script = Script().send(1, (0, 10), (1, 11)).send(1, (2, 12))
+        assert {"lost-write"} <= script.poll(2, (2, 12)).kinds()
+        script = Script().send(1, (0, 10), (1, 11)).op(3, "delete", {"x": 2}, {"x": 2}).send(1, (2, 12))
+        assert script.poll(2, (2, 12)).kinds() == set()
+
+    def test_a_deletion_that_failed_excuses_nothing(self) -> None:
+        script = Script().send(1, (0, 10)).op(3, "delete", {"x": 1}, {"x": 1}, OpType.FAIL).send(1, (1, 11))
+        assert "lost-write" in script.poll(2, (1, 11)).kinds()
+
+    def test_a_deletion_with_unknown_outcome_excuses_what_it_named_and_no_more(self) -> None:
+        script = Script().send(1, (0, 10), (1, 11), (2, 12)).op(3, "delete", {"x": 1}, {"x": 1}, OpType.INFO).poll(2, (2, 12))
+        lost = [each.text for each in script.verdict().anomalies if each.kind == "lost-write"]
+        assert len(lost) == 1 and "value 11" in lost[0]
+
+    def test_a_poll_may_skip_what_was_deleted_before_it(self) -> None:
+        script = Script().send(1, (0, 10), (1, 11), (2, 12)).poll(2, (0, 10), (1, 11), (2, 12)).poll(3, (0, 10))
+        script.op(4, "delete", {"x": 2}, {"x": 2})
+        assert script.poll(3, (2, 12)).kinds() == set()
+
+    def test_a_poll_may_not_skip_what_was_deleted_later(self) -> None:
+        script = Script().send(1, (0, 10), (1, 11), (2, 12)).poll(2, (0, 10), (1, 11), (2, 12)).poll(3, (0, 10)).poll(3, (2, 12))
+        script.op(4, "delete", {"x": 2}, {"x": 2})
+        assert "poll-skip" in script.kinds()

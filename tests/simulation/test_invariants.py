@@ -190,6 +190,14 @@ CASES: dict[str, tuple[Call, Call]] = {
         lambda: replicas.producers_follow_from_the_log(replica(), {7: Producer(0, 4, 9)}, {}),
     ),
     "D17": (lambda: replicas.offsets_in_order(replica()), lambda: replicas.offsets_in_order(replica(high_watermark=11))),
+    "D18": (
+        lambda: replicas.deletion_needs_a_reason(replica(log_start_offset=3), with_(partition(), deletable_end=3)),
+        lambda: replicas.deletion_needs_a_reason(replica(log_start_offset=4), with_(partition(), deletable_end=3)),
+    ),
+    "D18a": (
+        lambda: replicas.deleted_in_every_electable_log(0, NAME, with_(partition(), views={N1: replica(), N2: replica(N2)})),
+        lambda: replicas.deleted_in_every_electable_log(1, NAME, with_(partition(), views={N1: replica(), N2: replica(N2)})),
+    ),
     "Q1": (lambda: raft.election_safety(voter(), quorum()), lambda: raft.election_safety(voter(), led_by_n2)),
     "Q2": (
         lambda: raft.log_matching(voter(), [entry(0), entry(1)], 0, quorum()),

@@ -131,3 +131,16 @@ def test_power_failure_after_retention_leaves_a_log_that_begins_with_a_whole_seg
     assert world.values() == [b"%d" % number for number in range(start, 12)]
     assert not [name for name in world.disk.list_dir(DIRECTORY) if name.endswith(".deleted")]
     assert world.append(b"12", producer_id=7, producer_epoch=0, base_sequence=12).base_offset == 12
+
+
+def test_producer_of_deleted_records_is_known_after_a_restart() -> None:
+    """It may not have heard of the acknowledgement yet, and sends the batch again (KIP-360)."""
+    world = LogWorld()
+    for sequence in range(3):
+        world.append(b"%d" % sequence, producer_id=7, producer_epoch=0, base_sequence=sequence)
+    world.append(b"other")
+    world.log.advance_log_start(4)
+    world.manager.checkpoint({})
+    world.restart()
+    assert world.log.log_start_offset == 4
+    assert world.append(b"2", producer_id=7, producer_epoch=0, base_sequence=2).duplicate

@@ -34,6 +34,11 @@ class ClientEye:
             case "poll":
                 for key, records in value[0][1].items():
                     self._delivered(key, records)
+            case "delete":
+                for key, offset in value.items():
+                    partition = self._partition(key)
+                    if partition is not None and partition.unclean_epoch < 0:
+                        replicas.deleted_in_every_electable_log(offset, key, partition)
             case "commit" | "committed":
                 check = groups.answered_commit_is_committed if f == "commit" else groups.served_offset_is_committed
                 for key, offset in value.items():
@@ -42,6 +47,12 @@ class ClientEye:
                         check(key, offset, committed)
             case _:
                 pass
+
+    def deletion_told(self, slot: tuple[str, int], offset: int) -> None:
+        """Somebody asks for records to be deleted."""
+        partition = self._partition(f"{slot[0]}-{slot[1]}")
+        if partition is not None:
+            partition.deletable_end = max(partition.deletable_end, offset)
 
     def ends_known(self, slot: tuple[str, int]) -> dict[int, int]:
         """Where leaders have said by now that a partition ends, by their epochs: who asks now may not be told less."""

@@ -5,6 +5,7 @@ A view is a tuple, so that "has anything changed" is one comparison. A memory be
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import attrs
@@ -99,6 +100,8 @@ class PartitionMemory:
     """How often a machine with a replica lost what was not stable."""
     losses_at: dict[int, int] = attrs.field(factory=dict)
     """The true high watermark by how many losses there had been when it was reached."""
+    deletable_end: int = 0
+    """Before this offset somebody has asked for the records to be deleted."""
     unclean_epoch: int = -1
     """The last leader epoch that began with a leader which lacked committed records, or may lack them."""
     is_compacted: bool = False
@@ -197,6 +200,8 @@ class ClusterMemory:
     """The newest committed metadata that any node has applied."""
     partitions: dict[PartitionKey, PartitionMemory] = attrs.field(factory=dict)
     processes: dict[NodeId, ProcessMemory] = attrs.field(factory=dict)
+    expired: Callable[[str, int], None] | None = None
+    """Called with the name of a partition whose retention has moved the start of a log, and the start."""
     images: dict[int, MetadataImage] = attrs.field(factory=dict)
     """The newest images by offset, to compare those of other nodes with."""
 

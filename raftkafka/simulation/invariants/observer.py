@@ -57,7 +57,13 @@ class Invariants:
         """From now on what the clients are told is checked too."""
         eye = ClientEye(self.memory, self._groups, acks_all=recording.options["acks"] == "all")
         recording.told, recording.end_told, recording.commit_told = eye.told, eye.end_told, eye.commit_told
-        recording.ends_known = eye.ends_known
+        recording.ends_known, recording.deletion_told = eye.ends_known, eye.deletion_told
+
+        def expired(name: str, offset: int) -> None:
+            topic, _, index = name.rpartition("-")
+            recording.expired((topic, int(index)), offset)
+
+        self.memory.expired = expired
 
     def look(self, machine: Machine) -> None:
         """Something has happened to a machine; raises `Violation`."""

@@ -15,6 +15,7 @@ from raftkafka.simulation.invariants import compaction, directories, metadata, r
 from raftkafka.simulation.invariants.group_eye import GroupEye
 from raftkafka.simulation.invariants.memory import ClusterMemory, PartitionMemory, ProcessMemory, ReplicaView
 from raftkafka.simulation.invariants.mirror import LogMirror, Producer
+from raftkafka.storage.config import LogConfig
 
 Quorum = tuple[object, ...]
 """What a leader waits for, and what the metadata says that it should."""
@@ -118,6 +119,8 @@ class ReplicaEye:
         if view.is_online and (before is None or view.log_end_offset != before.log_end_offset):
             self._read_log(partition, view, memory, is_first=before is None)
         replicas.offsets_in_order(view)
+        if view.log_start_offset > (before.log_start_offset if before is not None else 0):
+            self._log_start_moved(partition, view, memory)
         if memory.is_compacted:
             compaction.clean_below_high_watermark(view, partition.log.clean_end_offset, memory)
         if before is None or before.partition_epoch != view.partition_epoch or before.leads != view.leads:
@@ -138,6 +141,15 @@ class ReplicaEye:
             self._note_caught_up(view, memory)
         if view.leads and (before is None or not before.leads):
             self._note_complete_followers(memory)
+
+    def _log_start_moved(self, partition: Partition, view: ReplicaView, memory: PartitionMemory) -> None:
+        config = partition.log.config
+        if config.delete and (config.retention_bytes >= 0 or config.retention_ms != LogConfig().retention_ms):
+            memory.deletable_end = max(memory.deletable_end, view.log_start_offset)
+            if self._memory.expired is not None and partition.topic != OFFSETS_TOPIC:
+                self._memory.expired(view.name, view.log_start_offset)
+        else:
+            replicas.deletion_needs_a_reason(view, memory)
 
     def _leads(self, replica: _Replica, view: ReplicaView, *, log_or_commit_changed: bool) -> None:
         """The replica leads: what holds of a leader goes on to hold while it appends and nothing else happens."""

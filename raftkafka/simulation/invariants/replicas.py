@@ -203,6 +203,8 @@ def no_global_loss(name: str, memory: PartitionMemory) -> Breach | None:
     wanted = [batch for batch in memory.committed.values() if batch.next_offset <= end_offset][-1:]
     if not wanted or memory.unclean:
         return None
+    if wanted[0].base_offset < memory.deletable_end:
+        return None
     if any(mirror.holds(wanted[0]) or _starts_behind(mirror, wanted[0]) for mirror in memory.mirrors.values()):
         return None
     if memory.is_compacted and any(mirror.end_offset >= wanted[0].next_offset for mirror in memory.mirrors.values()):
@@ -318,6 +320,36 @@ def producers_follow_from_the_log(view: ReplicaView, derived: Mapping[int, Produ
                 text = f"{view.name}: the new leader n{view.node_id} knows a producer {producer_id} that is not in its log"
                 return Breach(text, "log: nothing", f"leader: {producer}")
     return None
+
+
+@invariant("D18", "deletion-needs-a-reason")
+def deletion_needs_a_reason(view: ReplicaView, memory: PartitionMemory) -> Breach | None:
+    """Where nothing expires, no replica's log starts behind what somebody has asked to be deleted.
+
+    Hazard: committed records are gone, and nobody is told.
+    Source: KIP-107.
+    """
+    if view.log_start_offset <= memory.deletable_end or memory.unclean:
+        return None
+    text = f"{view.name}: the log of n{view.node_id} starts at {view.log_start_offset}, and nobody asked for that"
+    return Breach(text, f"asked to be deleted: before {memory.deletable_end}", str(view))
+
+
+@invariant("D18a", "deleted-in-every-electable-log")
+def deleted_in_every_electable_log(offset: int, name: str, memory: PartitionMemory) -> Breach | None:
+    """When a deletion is answered, the log of every running member of the ISR starts no earlier, unless something was lost with a machine.
+
+    Hazard: the records are there again after the next election.
+    Source: KIP-107 ("the low watermark of all live replicas").
+    """
+    registration = memory.registration
+    if registration is None or memory.losses:
+        return None
+    late = [view for view in memory.views.values() if view.node_id in registration.isr and view.log_start_offset < offset]
+    if not late:
+        return None
+    text = f"{name}: records before {offset} were said to be deleted, and n{late[0].node_id}, who may be elected, still has them"
+    return Breach(text, f"every log in the ISR {list(registration.isr)} starts at {offset} or behind", str(late[0]))
 
 
 @invariant("D17", "offsets-in-order")

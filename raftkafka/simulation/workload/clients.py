@@ -9,6 +9,7 @@ from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableT
 from raftkafka.simulation.client import CREATE_TOPICS_KEY, FETCH_KEY, PRODUCE_KEY, RequestLost, SimClient
 from raftkafka.simulation.workload.admin import Admin
 from raftkafka.simulation.workload.consumer import Consumer, FinalReader
+from raftkafka.simulation.workload.deleter import Deleter
 from raftkafka.simulation.workload.directory_mover import DirectoryMover
 from raftkafka.simulation.workload.group_member import COOPERATIVE, RANGE, GroupMember
 from raftkafka.simulation.workload.known_cluster import Slot, key_of
@@ -47,6 +48,7 @@ class Clients:
         self.consumers: list[Consumer] = []
         self.members: list[GroupMember] = []
         self.admin: Admin | None = None
+        self.deleter: Deleter | None = None
         self.reassigner: Reassigner | None = None
         self.mover: DirectoryMover | None = None
         self.table = TableClients(world, settings, self.recording) if settings.table_writers else None
@@ -84,6 +86,14 @@ class Clients:
                 replication_factor=self._replication_factor(),
             )
             heap.spawn(self.admin.run())
+        if self.settings.delete_interval_ms:
+            self.deleter = Deleter(
+                client=self._world.add_client(),
+                recording=self.recording,
+                slots=self.slots,
+                interval_ms=self.settings.delete_interval_ms,
+            )
+            heap.spawn(self.deleter.run())
         if self.settings.reassign_interval_ms:
             self.reassigner = self._make_reassigner()
             heap.spawn(self.reassigner.run())
@@ -103,7 +113,7 @@ class Clients:
         """Producers and the administrator finish what they have begun."""
         for producer in self.producers:
             producer.running = False
-        for other in (self.admin, self.mover):
+        for other in (self.admin, self.deleter, self.mover):
             if other is not None:
                 other.running = False
         if self.table is not None:
@@ -138,7 +148,7 @@ class Clients:
         return found
 
     def writing_finished(self) -> bool:
-        others = [each for each in (self.admin, self.reassigner, self.mover) if each is not None]
+        others = [each for each in (self.admin, self.deleter, self.reassigner, self.mover) if each is not None]
         if self.table is not None and not self.table.writing_finished:
             return False
         return all(producer.finished for producer in self.producers) and all(other.finished for other in others)

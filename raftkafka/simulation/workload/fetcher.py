@@ -239,7 +239,8 @@ class Fetcher:
 
     def _error(self, position: Position, code: int) -> None:
         if code == ErrorCode.OFFSET_OUT_OF_RANGE:
-            self._problem(f"{key_of(position.slot)} no longer has offset {position.offset}, up to which it was read")
+            if position.offset >= self._recording.deleted.get(position.slot, 0):
+                self._problem(f"{key_of(position.slot)} no longer has offset {position.offset}, up to which it was read")
             position.offset, position.epoch = EARLIEST, NO_EPOCH
         elif code not in RETRIABLE:
             self._problem(f"a fetch of {key_of(position.slot)} ended in {error_name(code)}")

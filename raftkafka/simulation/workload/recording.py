@@ -49,6 +49,10 @@ class Recording:
         """When the newest acknowledged batch of each partition was begun."""
         self.committed: dict[Slot, int] = {}
         """What the group committed last."""
+        self.deleted: dict[Slot, int] = {}
+        """Before this offset records of a partition may be gone: somebody has asked for it, or retention has taken them."""
+        self.deletion_told: Callable[[Slot, int], None] | None = None
+        """Called when somebody begins to ask for a deletion."""
         self.newest_generation = -1
         """The group's newest generation whose assignments a member has been given."""
         self.values_of_bytes: dict[bytes, Sequence[int]] = {}
@@ -104,6 +108,20 @@ class Recording:
             self._trace.line(who, f"{f} {text} {outcome.value}{f' {error}' if error else ''}")
         if self.told is not None and outcome is OpType.OK:
             self.told(f, value)
+
+    def deletion_begins(self, slot: Slot, offset: int) -> None:
+        """From now on records before the offset may be gone."""
+        self.deleted[slot] = max(offset, self.deleted.get(slot, 0))
+        if self.deletion_told is not None:
+            self.deletion_told(slot, offset)
+
+    def expired(self, slot: Slot, offset: int) -> None:
+        """Retention has taken the records before an offset away, which nobody asked for and the history must know."""
+        if offset > self.deleted.get(slot, 0):
+            self.deleted[slot] = offset
+            value = {key_of(slot): offset}
+            index = self.invoke(self.next_process(), "delete", value)
+            self.complete(index, OpType.INFO, value, who="world", text=f"{key_of(slot)} before {offset} by retention")
 
     def instant(self, process: int, f: str, value: Any, *, who: str, text: str) -> None:
         """An operation that takes no time and succeeds."""

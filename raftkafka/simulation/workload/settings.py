@@ -63,6 +63,8 @@ class WorkloadSettings:
     table_patience_ms: int = 3_000
     """A reader that takes longer may rightly miss a deletion; less than the topic's delete.retention.ms."""
 
+    delete_interval_ms: int = 0
+    """Mean pause between deletions of records; 0: nothing is deleted on request."""
     reassign_interval_ms: int = 0
     """Mean pause between reassignments, cancels and elections on request; 0: there are none."""
     move_log_interval_ms: int = 0

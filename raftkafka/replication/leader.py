@@ -213,7 +213,7 @@ class Leader:
     def _is_about_to_join(self, progress: FollowerProgress, end_offset: int, now_ms: int) -> bool:
         """Waiting for a caught-up replica outside the ISR keeps it able to join: else the high watermark runs away from it for ever."""
         return progress.is_caught_up(end_offset, lag_max_ms=self._lag_max_ms, now_ms=now_ms) and self._replicas.may_join_isr(
-            progress.node_id, progress.broker_epoch
+            progress.node_id, progress.broker_epoch, self.partition.key
         )
 
     def propose_expansion(self, fetching: NodeId = NO_NODE) -> IsrProposal | None:
@@ -234,7 +234,7 @@ class Leader:
             for progress in self.followers.values()
             if progress.node_id not in self.isr
             and progress.log_end_offset >= (enough if progress.node_id == fetching else end_offset)
-            and self._replicas.may_join_isr(progress.node_id, progress.broker_epoch)
+            and self._replicas.may_join_isr(progress.node_id, progress.broker_epoch, self.partition.key)
         ]
         return self._propose((*self.isr, *joining)) if joining else None
 

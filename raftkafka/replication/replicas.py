@@ -88,10 +88,14 @@ class Replicas:
         broker = self.image.brokers.get(node_id)
         return broker is not None and not broker.fenced
 
-    def may_join_isr(self, node_id: NodeId, fetched_broker_epoch: int) -> bool:
-        """Whether a broker is unfenced, stays, and fetched as the incarnation that the metadata knows (KIP-841, KIP-903)."""
+    def may_join_isr(self, node_id: NodeId, fetched_broker_epoch: int, key: PartitionKey) -> bool:
+        """Whether a broker is unfenced, stays, and fetched as the incarnation that the metadata knows (KIP-841, KIP-903), and the log
+        directory of its replica works (KIP-858)."""
         broker = self.image.brokers.get(node_id)
         if broker is None or not (broker.is_active or not self._requires_active):
+            return False
+        registration = self.image.partition(key)
+        if registration is not None and registration.directories and not broker.has_online(registration.directory(node_id)):
             return False
         return fetched_broker_epoch in (broker.broker_epoch, -1) or not self._requires_broker_epoch
 

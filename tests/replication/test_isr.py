@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from raftkafka.base.errors import ErrorCode
-from raftkafka.base.ids import NodeId
+from raftkafka.base.ids import DirectoryId, NodeId
 from raftkafka.metadata.control_messages import AlterPartitionReply
-from raftkafka.metadata.records import PartitionChangeRecord
+from raftkafka.metadata.records import BrokerDirectoriesRecord, PartitionChangeRecord
 from tests.replication.world import KEY, Answer, World
 
 
@@ -38,6 +38,26 @@ def test_follower_that_lags_too_long_is_taken_out_and_its_lack_no_longer_holds_b
     world.advance(2_000)
     assert world.isr() == (1, 2)
     assert answer.produced.error_code == 0
+
+
+def test_high_watermark_does_not_wait_for_a_follower_whose_log_directory_has_failed() -> None:
+    """It was caught up a moment ago, and may join no more: a producer waited for it until it lagged too long (KIP-858)."""
+    works, failed = DirectoryId(b"works" * 3 + b"."), DirectoryId(b"fails" * 3 + b".")
+    world = World()
+    world.create_topic()
+    world.run()
+    epoch = world.image.brokers[NodeId(3)].broker_epoch
+    world.decide(
+        BrokerDirectoriesRecord(node_id=NodeId(3), broker_epoch=epoch, directories=(works,)),
+        PartitionChangeRecord(topic_id=KEY.topic_id, partition=0, isr=(NodeId(1), NodeId(2)), directories=(works, works, failed)),
+    )
+    world.run()
+    assert world.isr() == (1, 2)
+    world.advance(10)
+    world.separate((1, 3))
+    answer = world.produce(1, "a")
+    world.run()
+    assert answer.times == 1
 
 
 def test_idle_follower_stays_in_sync_although_its_session_names_nothing() -> None:

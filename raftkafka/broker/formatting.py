@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -23,6 +24,10 @@ from raftkafka.storage.meta_properties import META_PROPERTIES_FILE, MetaProperti
 
 class FormatError(Exception):
     """The directories cannot be formatted, or are not what the configuration says; the text says what to do."""
+
+
+class UnreadableDirectory(FormatError):
+    """A directory that the system does not let us read: its device may have failed."""
 
 
 @attrs.frozen(kw_only=True)
@@ -82,10 +87,21 @@ def check_identity(path: str, meta: MetaProperties, *, node_id: NodeId, cluster_
         raise FormatError(f"{path} belongs to cluster {meta.cluster_id}, not to {cluster_id}. Correct log.dirs, or use an empty directory.")
 
 
-def required_identity(config: BrokerConfig) -> MetaProperties:
-    """The identity of the metadata directory of a node that is about to start; every directory must be formatted and agree."""
-    found = inspect_directories(config)
-    metas = {each.path: each.meta for each in found}
+def required_identity(config: BrokerConfig) -> tuple[MetaProperties, Mapping[str, str]]:
+    """The identity of the metadata directory of a node that is about to start, and the log directories that have failed, with the reasons.
+
+    All others must be formatted and agree. The metadata directory must work, and one log directory.
+    """
+    metas: dict[str, MetaProperties | None] = {}
+    failed: dict[str, UnreadableDirectory] = {}
+    for path in directories_of(config):
+        try:
+            metas[path] = _read(Path(path))
+        except UnreadableDirectory as error:
+            failed[path] = error
+    for path in (config.metadata_log_dir, *config.log_dirs):
+        if path in failed and (path == config.metadata_log_dir or all(each in failed for each in config.log_dirs)):
+            raise failed[path]
     own = metas[config.metadata_log_dir]
     for path, meta in metas.items():
         if meta is None or own is None:
@@ -96,7 +112,7 @@ def required_identity(config: BrokerConfig) -> MetaProperties:
             )
         check_identity(path, meta, node_id=config.node_id, cluster_id=own.cluster_id)
     assert own is not None, "every directory was checked"
-    return own
+    return own, {path: str(error) for path, error in failed.items()}
 
 
 def _read(directory: Path) -> MetaProperties | None:
@@ -108,7 +124,7 @@ def _read(directory: Path) -> MetaProperties | None:
     except CorruptRecord as error:
         raise FormatError(f"{path}: {error}. Restore the file from a copy, or empty the directory and format it anew.") from None
     except OSError as error:
-        raise FormatError(f"{path} cannot be read: {error.strerror}. Check log.dirs and its permissions.") from None
+        raise UnreadableDirectory(f"{path} cannot be read: {error.strerror}. Check log.dirs and its permissions.") from None
 
 
 def _sync_directory(directory: Path) -> None:

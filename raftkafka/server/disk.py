@@ -110,6 +110,7 @@ class PosixFile:
         self._path = new_path
 
     def _reopen(self) -> int:
+        self._disk.refuse_failing(self._path)
         try:
             self._descriptor = os.open(self._disk.absolute(self._path), os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
@@ -127,9 +128,27 @@ class PosixDisk:
         self._files: dict[str, dict[PosixFile, None]] = {}
         self._open: dict[PosixFile, None] = {}
         self._unsynced_directories: set[str] = set()
+        self._failing: tuple[str, ...] = ()
         self._directory_lock = threading.Lock()
 
+    def fail(self, directories: Sequence[str]) -> None:
+        """Nothing in these directories can be read or written from now on, as on a device that has died: a fault on purpose."""
+        self._failing = tuple(os.path.abspath(self.absolute(directory)) for directory in directories)
+        for file in [file for file in self._open if self._fails(file.path)]:
+            file.release_descriptor()
+            del self._open[file]
+
+    def refuse_failing(self, path: str) -> None:
+        """Raises `DiskError` for a path in a directory that was made to fail."""
+        if self._failing and self._fails(path):
+            raise DiskError(path, "input/output error, on purpose")
+
+    def _fails(self, path: str) -> bool:
+        absolute = self.absolute(path)
+        return any(absolute == directory or absolute.startswith(f"{directory}/") for directory in self._failing)
+
     def open(self, path: str, *, create: bool = False) -> PosixFile:
+        self.refuse_failing(path)
         file = PosixFile(self, path)
         is_new = create and not self.exists(path)
         file.attach(create=create)
@@ -140,9 +159,10 @@ class PosixDisk:
         return file
 
     def exists(self, path: str) -> bool:
-        return os.path.lexists(self.absolute(path))
+        return os.path.lexists(self.absolute(path)) and not (self._failing and self._fails(path))
 
     def list_dir(self, path: str) -> list[str]:
+        self.refuse_failing(path)
         try:
             names = os.listdir(self.absolute(path))
         except FileNotFoundError:
@@ -152,6 +172,7 @@ class PosixDisk:
         return sorted(name for name in names if not name.endswith(REPLACING_SUFFIX))
 
     def make_dir(self, path: str) -> None:
+        self.refuse_failing(path)
         absolute = self.absolute(path)
         if os.path.isdir(absolute):
             return
@@ -168,6 +189,7 @@ class PosixDisk:
         self._entry_changed(path)
 
     def read_file(self, path: str) -> bytes:
+        self.refuse_failing(path)
         try:
             with open(self.absolute(path), "rb") as file:
                 return file.read()
@@ -175,6 +197,7 @@ class PosixDisk:
             raise _disk_error(path, error) from error
 
     def replace_file(self, path: str, data: bytes) -> None:
+        self.refuse_failing(path)
         absolute = self.absolute(path)
         temporary = absolute + REPLACING_SUFFIX
         try:
@@ -186,6 +209,8 @@ class PosixDisk:
         self._entry_changed(path)
 
     def rename(self, path: str, new_path: str) -> None:
+        self.refuse_failing(path)
+        self.refuse_failing(new_path)
         try:
             os.replace(self.absolute(path), self.absolute(new_path))
         except OSError as error:
@@ -195,6 +220,7 @@ class PosixDisk:
         self._rename_open_files(path, new_path)
 
     def delete(self, path: str) -> None:
+        self.refuse_failing(path)
         absolute = self.absolute(path)
         try:
             if os.path.isdir(absolute) and not os.path.islink(absolute):
@@ -208,6 +234,7 @@ class PosixDisk:
         self._entry_changed(path)
 
     def space(self, path: str) -> tuple[int, int]:
+        self.refuse_failing(path)
         try:
             found = os.statvfs(self.absolute(path))
         except OSError as error:
@@ -216,6 +243,7 @@ class PosixDisk:
 
     def persist(self, persist: Persist) -> None:
         for write in persist.writes:
+            self.refuse_failing(write.path)
             try:
                 self._replace_synced(self.absolute(write.path), write.data)
                 self._unsynced_directories.add(os.path.dirname(self.absolute(write.path)))
@@ -223,6 +251,7 @@ class PosixDisk:
             except OSError as error:
                 raise _disk_error(write.path, error) from error
         for path in persist.syncs:
+            self.refuse_failing(path)
             try:
                 _sync_path(self.absolute(path))
                 self._sync_directories(path)

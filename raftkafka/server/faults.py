@@ -1,9 +1,11 @@
-"""Network cuts between nodes, on purpose and without root: `make partition` writes a file and sends SIGUSR1, the broker obeys.
+"""Faults on purpose and without root: `make partition` writes a file and sends SIGUSR1, the broker obeys.
 
 The file holds `{"cut_to": [node ids], "cut_from": [node ids]}`: frames to those nodes are dropped, frames from those nodes are dropped.
 It may also hold `"delay_to_ms": {"node id": milliseconds}`: frames to those nodes leave so much later, in order; nothing of them is lost.
 As when packets are lost, connections stay open and go silent, and new ones time out; a connection that was cut is closed when the cut
 ends, since bytes of it are missing. Clients are never cut.
+
+And it may hold `"failing_directories": ["/path"]`: nothing in these log directories can be read or written any more.
 
 A link leaves from a loopback address that is its node's own (127.1.0.<node id>): so an inbound connection tells which node it is from.
 """
@@ -11,7 +13,7 @@ A link leaves from a loopback address that is its node's own (127.1.0.<node id>)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 import trio
@@ -22,11 +24,13 @@ from raftkafka.server.stream import FrameStream
 
 @attrs.frozen(kw_only=True)
 class Cuts:
-    """The nodes that this one does not reach (`cut_to`), those that do not reach this one (`cut_from`), and those it reaches late."""
+    """The nodes that this one does not reach (`cut_to`), those that do not reach this one (`cut_from`), and those it reaches late; the
+    directories that fail."""
 
     cut_to: frozenset[int] = frozenset()
     cut_from: frozenset[int] = frozenset()
     delay_to_ms: Mapping[int, int] = attrs.field(factory=dict)
+    failing_directories: tuple[str, ...] = ()
 
     def touches(self, node_id: int) -> bool:
         return node_id in self.cut_to or node_id in self.cut_from
@@ -35,8 +39,9 @@ class Cuts:
 class Faults:
     """The cuts in force, as the file said when it was last read."""
 
-    def __init__(self, *, path: str | None, log: ServerLog) -> None:
+    def __init__(self, *, path: str | None, log: ServerLog, fail_directories: Callable[[Sequence[str]], None]) -> None:
         self.cuts = Cuts()
+        self._fail_directories = fail_directories
         self._changed = trio.Event()
         self._path = path
         self._log = log
@@ -56,6 +61,9 @@ class Faults:
             self._changed = trio.Event()
             late = {str(node_id): delay_ms for node_id, delay_ms in sorted(cuts.delay_to_ms.items())}
             self._log.warning("network-cut", cut_to=sorted(cuts.cut_to), cut_from=sorted(cuts.cut_from), delay_to_ms=late)
+            if cuts.failing_directories:
+                self._log.warning("directories-fail-on-purpose", paths=list(cuts.failing_directories))
+            self._fail_directories(cuts.failing_directories)
 
     async def reachable(self, node_id: int) -> None:
         """Waits until no cut touches this node."""
@@ -100,4 +108,5 @@ def _read(path: str) -> Cuts:
         cut_to=frozenset(map(int, wanted.get("cut_to", ()))),
         cut_from=frozenset(map(int, wanted.get("cut_from", ()))),
         delay_to_ms={int(node_id): max(0, int(delay_ms)) for node_id, delay_ms in wanted.get("delay_to_ms", {}).items()},
+        failing_directories=tuple(map(str, wanted.get("failing_directories", ()))),
     )

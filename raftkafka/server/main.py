@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import trio
 
@@ -82,9 +82,11 @@ def server_settings(config: BrokerConfig, *, max_descriptors: int) -> ServerSett
 
 
 def _run(config: BrokerConfig, log: ServerLog) -> None:
-    identity = required_identity(config)
+    identity, failed = required_identity(config)
+    for path, reason in failed.items():
+        log.error("log-directory-failed", path=path, reason=reason)
     max_descriptors = _raise_descriptor_limit()
-    with _locked(directories_of(config)):
+    with _locked([path for path in directories_of(config) if path not in failed]):
         disk = PosixDisk("", max_open_files=max_descriptors // 2 - RESERVED_DESCRIPTORS)
         node = BrokerNode(config=config, disk=disk, rng=random.SystemRandom(), meta=identity, request_timer=time.thread_time_ns)
         log.levels = node.parts.services.log_levels
@@ -98,6 +100,7 @@ def _run(config: BrokerConfig, log: ServerLog) -> None:
                 log=log,
                 admit=node.parts.services.connections.admit,
                 faults_path=os.path.join(config.metadata_log_dir, FAULTS_FILE),
+                fail_directories=disk.fail,
                 listening=lambda addresses: log.info("listening", addresses=",".join(map(str, addresses))),
             )
 
@@ -105,8 +108,8 @@ def _run(config: BrokerConfig, log: ServerLog) -> None:
 
 
 @contextlib.contextmanager
-def _locked(directories: tuple[str, ...]) -> Iterator[None]:
-    """Holds the lock of every log directory: two processes in one directory would destroy it."""
+def _locked(directories: Sequence[str]) -> Iterator[None]:
+    """Holds the lock of every log directory that works: two processes in one directory would destroy it."""
     with contextlib.ExitStack() as stack:
         for directory in directories:
             descriptor = os.open(os.path.join(directory, LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import gc
 import itertools
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -50,6 +50,7 @@ async def run_server(
     settings: ServerSettings,
     log: ServerLog,
     faults_path: str | None = None,
+    fail_directories: Callable[[Sequence[str]], None] = lambda directories: None,
     signals: bool = True,
     admit: Admit | None = None,
     listening: Callable[[tuple[ListenerAddress, ...]], None] = lambda addresses: None,
@@ -59,7 +60,7 @@ async def run_server(
     async with trio.open_nursery() as nursery:
         driver = NodeDriver(node=node, disk=disk, clock=NodeClock(), nursery=nursery, observe=log.observed)
         pool = BufferPool(limit_bytes=settings.in_flight_bytes)
-        faults = Faults(path=faults_path, log=log)
+        faults = Faults(path=faults_path, log=log, fail_directories=fail_directories)
         listeners = Listeners(driver=driver, settings=settings, pool=pool, nursery=nursery, log=log, faults=faults, admit=admit)
         links = Links(driver=driver, settings=settings, pool=pool, nursery=nursery, log=log, node_id=node_id, faults=faults)
         driver.links = links

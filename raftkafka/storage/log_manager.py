@@ -121,6 +121,8 @@ class LogManager:
         del wall_ms
         directories = self.placement.directories
         self._in_each(lambda directory: directory.load_identity(self._disk))
+        if self.placement.online_ids():
+            self._in_each(_require_identity)
         epochs = list(dict.fromkeys(directory.clean_broker_epoch for directory in directories))
         if len(epochs) == 1 and epochs[0] is not None:
             self.previous_broker_epoch = epochs[0]
@@ -582,6 +584,12 @@ class LogManager:
         """The checkpoint files whose content has changed."""
         logs = (log for key, log in self._logs.items() if self.placement.of(key) is directory)
         return directory.changed_checkpoints(logs, lambda log: self.checkpointed_high_watermark(log.key))
+
+
+def _require_identity(directory: LogDirectory) -> None:
+    """Where the others know who they are, one that does not is not what it was: an empty mount point."""
+    if directory.directory_id == NO_DIRECTORY_ID:
+        raise CorruptRecord(f"{directory.path} has no meta.properties")
 
 
 def _copy_is_stable(move: LogMove) -> None:

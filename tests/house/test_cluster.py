@@ -60,7 +60,7 @@ def test_generated_properties_make_a_good_configuration(layout: ClusterLayout) -
         config = load_config(node.properties_path)
         assert (config.node_id, len(config.quorum_voters), config.notices) == (node.node_id, 3, ())
         assert (config.default_replication_factor, config.min_insync_replicas) == (3, 1)
-        assert required_identity(config).cluster_id == layout.cluster_id
+        assert required_identity(config)[0].cluster_id == layout.cluster_id
 
 
 def test_lone_node_asks_for_one_replica() -> None:

@@ -44,6 +44,17 @@ def test_start_needs_every_directory_formatted(config: BrokerConfig) -> None:
         required_identity(config)
 
 
+def test_start_goes_on_without_a_directory_that_cannot_be_read(config: BrokerConfig, tmp_path: Path) -> None:
+    format_directories(config, "cluster")
+    (tmp_path / "b").rename(tmp_path / "was-b")
+    (tmp_path / "b").write_text("where a directory was")
+    identity, failed = required_identity(config)
+    assert identity.cluster_id == "cluster"
+    assert list(failed) == [f"{tmp_path}/b"]
+    with pytest.raises(FormatError, match="cannot be read"):
+        required_identity(attrs.evolve(config, metadata_log_dir=f"{tmp_path}/b"))
+
+
 def test_start_refuses_the_directory_of_another_node(config: BrokerConfig) -> None:
     format_directories(config, "cluster")
     with pytest.raises(FormatError, match=r"belongs to node 1, but node.id is 7"):

@@ -127,3 +127,29 @@ def test_a_failed_sync_is_a_disk_error(disk: PosixDisk, monkeypatch: pytest.Monk
 def test_it_is_a_disk(disk: PosixDisk) -> None:
     port: Disk = disk
     assert not port.exists("nothing")
+
+
+def test_directory_that_fails_on_purpose_refuses_everything_and_the_others_nothing(disk: PosixDisk) -> None:
+    for name in ("bad", "good"):
+        disk.make_dir(name)
+    bad, good = disk.open("bad/file", create=True), disk.open("good/file", create=True)
+    bad.append([b"before"])
+    disk.fail(["bad"])
+    for refused in (
+        lambda: bad.append([b"x"]),
+        lambda: bad.read(0, 1),
+        lambda: disk.open("bad/file"),
+        lambda: disk.list_dir("bad"),
+        lambda: disk.replace_file("bad/small", b""),
+        lambda: disk.rename("good/file", "bad/file"),
+        lambda: disk.persist(Persist(1, syncs=("bad/file",))),
+        lambda: disk.space("bad"),
+    ):
+        with pytest.raises(DiskError, match="on purpose"):
+            refused()
+    assert not disk.exists("bad/file")
+    good.append([b"y"])
+    total_bytes, usable_bytes = disk.space("good")
+    assert total_bytes >= usable_bytes > 0
+    disk.fail([])
+    assert bad.read(0, 6) == b"before"

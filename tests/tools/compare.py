@@ -24,9 +24,12 @@ TIMEOUT_S = 60
 _WITHOUT_BOOTSTRAP = frozenset({"kafka-dump-log", "kafka-storage", "kafka-server-start", "kafka-server-stop"})
 _BOOTSTRAP_LAST = frozenset({"kafka-cluster"})
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[,.:]\d{3}")
-_ONLY_JAVA = re.compile(r"^(\tat |\t\.\.\. \d+ more|Caused by: |\[TIME\] (WARN|INFO) |\[TIME\] ERROR \[\w+ clientId=|SLF4J)")
+_ONLY_JAVA = re.compile(
+    r"^(\tat |\t\.\.\. \d+ more|Caused by: |\[TIME\] (WARN|INFO) |\[TIME\] ERROR \[\w+ clientId=|SLF4J|The consumer rebalance protocol \(KIP-848\))"
+)
 _ARGPARSE_ERROR = re.compile(r"^kafka-[a-z-]+:\s+error:.*", re.MULTILINE | re.DOTALL)
 _UNCAUGHT = re.compile(r'^Exception in thread "main" (?:[\w.$]+: )?')
+_STACK_TRACE = re.compile(r"^(?:java|org|joptsimple|kafka)\.[\w.$]*(?:Exception|Error)\b[^\n]*\n(?=\tat )", re.MULTILINE)
 _OUR_HINT = re.compile(r"^Try [a-z0-9-]+\.sh --help\.$")
 
 Normalise = Callable[[str], str]
@@ -86,9 +89,8 @@ def without_times(text: str) -> str:
 
 def significant_lines(stderr: str) -> list[str]:
     """The lines of stderr that say what went wrong."""
-    lines = [
-        line for line in without_times(stderr).splitlines() if line.strip() and not _ONLY_JAVA.match(line) and not _OUR_HINT.match(line)
-    ]
+    all_lines = _STACK_TRACE.sub("", without_times(stderr)).splitlines()
+    lines = [line for line in all_lines if line.strip() and not _ONLY_JAVA.match(line) and not _OUR_HINT.match(line)]
     wrapped = _ARGPARSE_ERROR.search("\n".join(lines))
     if wrapped is not None:
         # Apache's tools wrap and justify such a sentence.

@@ -124,7 +124,7 @@ class _Alteration:
 
     def _cancelled(self, topic: TopicImage, key: PartitionKey, partition: PartitionRegistration) -> PartitionTarget:
         if not is_reassigning(partition):
-            raise ApiError(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, "No partition reassignment is in progress.")
+            raise ApiError(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS)
         original = original_replicas(partition)
         isr = tuple(replica for replica in partition.isr if replica in original)
         if not isr and not self._policy.unclean_election(topic.name):

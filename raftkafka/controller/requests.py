@@ -31,7 +31,12 @@ from raftkafka.protocol.messages.create_partitions import (
 )
 from raftkafka.protocol.messages.create_topics import CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse
 from raftkafka.protocol.messages.delete_topics import DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse
-from raftkafka.protocol.messages.elect_leaders import ElectLeadersRequest, ElectLeadersResponse
+from raftkafka.protocol.messages.elect_leaders import (
+    ElectLeadersRequest,
+    ElectLeadersResponse,
+    PartitionResult,
+    ReplicaElectionResult,
+)
 from raftkafka.protocol.messages.incremental_alter_configs import (
     AlterConfigsResourceResponse,
     IncrementalAlterConfigsRequest,
@@ -114,6 +119,13 @@ def refusal_reply(request: ControllerRequest, refusal: ApiError) -> ControllerRe
         case ListPartitionReassignmentsRequest():
             return ListPartitionReassignmentsResponse(error_code=code, error_message=message, topics=[])
         case ElectLeadersRequest():
-            return ElectLeadersResponse(error_code=code, replica_election_results=[])
+            elected = [
+                ReplicaElectionResult(
+                    topic=topic.topic,
+                    partition_result=[PartitionResult(partition_id=p, error_code=code, error_message=message) for p in topic.partitions],
+                )
+                for topic in request.topic_partitions or []
+            ]
+            return ElectLeadersResponse(error_code=code, replica_election_results=elected)
         case _:
             assert_never(request)

@@ -85,8 +85,13 @@ def test_what_does_not_exist_is_refused() -> None:
 
 
 def test_an_unknown_kind_of_election_refuses_the_request() -> None:
-    reply = new_world().ask(ElectLeadersRequest(election_type=5, topic_partitions=None))
-    assert reply.error_code == ErrorCode.INVALID_REQUEST
+    reply = new_world().ask(ElectLeadersRequest(election_type=5, topic_partitions=[TopicPartitions(topic="t", partitions=[0])]))
+    result = reply.replica_election_results[0].partition_result[0]
+    assert (reply.error_code, result.error_code, result.error_message) == (
+        ErrorCode.INVALID_REQUEST,
+        ErrorCode.INVALID_REQUEST,
+        "Unknown election type 5",
+    )
 
 
 def test_a_partition_that_is_named_twice_is_elected_once() -> None:

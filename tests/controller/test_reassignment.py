@@ -136,10 +136,7 @@ def test_a_cancel_brings_the_original_replicas_back() -> None:
 
 def test_a_cancel_without_a_reassignment_is_refused() -> None:
     answer = reassign(new_world(1, 2), None)
-    assert (answer.error_code, answer.error_message) == (
-        ErrorCode.NO_REASSIGNMENT_IN_PROGRESS,
-        "No partition reassignment is in progress.",
-    )
+    assert (answer.error_code, answer.error_message) == (ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, None)
 
 
 def test_a_cancel_keeps_added_replicas_until_the_original_ones_are_enough() -> None:

@@ -10,18 +10,22 @@ Sources: the configuration references of Apache Kafka 4.3 and of librdkafka 2.16
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from raftkafka.client.bootstrap import parse_bootstrap
 from raftkafka.tools.errors import ToolError, UsageError
-from raftkafka.tools.java_errors import default_message, exception_name
+from raftkafka.tools.java_errors import PACKAGE, default_message, exception_name
 from raftkafka.tools.properties_file import librdkafka_settings
+
+if TYPE_CHECKING:
+    from raftkafka.client.cluster import ClusterClient
 
 C = TypeVar("C")
 
@@ -31,6 +35,10 @@ STATISTICS_MS = 100
 QUEUED_RECORDS = 1_000_000
 """So many records may wait in a producer; by bytes `buffer.memory` limits them."""
 
+ASK_TIMEOUT_MS = 5_000
+
+_CONSUMER_GROUP_HEARTBEAT_KEY = 68
+_LEGAL_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _SILENT = logging.Logger("librdkafka", logging.CRITICAL + 1)
 _NETWORK_CLIENT = "org.apache.kafka.clients.NetworkClient"
 _UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._ALL_BROKERS_DOWN)
@@ -82,6 +90,21 @@ def open_consumer(settings: Mapping[str, str], *, on_statistics: Callable[[str],
     wanted.setdefault("allow.auto.create.topics", "true")
     wanted.setdefault("enable.auto.offset.store", "false")
     return _open(Consumer, wanted)
+
+
+def refusal(settings: Mapping[str, str], topic: str | None = None) -> str | None:
+    """Why a consumer with these settings would wait for ever, as Java prints the exception; None when it would not, as far as is known.
+
+    librdkafka goes on asking where Java gives up: for a topic that cannot exist, and for a group protocol that the brokers do not know.
+    """
+    if topic is not None and (not _LEGAL_TOPIC.fullmatch(topic) or topic in (".", "..")):
+        return f"{PACKAGE}InvalidTopicException: Invalid topics: [{topic}]"
+    if settings.get("group.protocol", "classic").lower() == "consumer" and not _serves(settings, _CONSUMER_GROUP_HEARTBEAT_KEY):
+        return (
+            f"{PACKAGE}UnsupportedVersionException: The cluster does not support the new CONSUMER group protocol. Set"
+            " group.protocol=classic on the consumer configs to revert to the CLASSIC protocol until the cluster is upgraded."
+        )
+    return None
 
 
 def log(level: str, text: str, logger: str, error: str = "") -> None:
@@ -139,6 +162,21 @@ def _may_be_idempotent(settings: Mapping[str, Any]) -> bool:
     acknowledged = settings["acks"] in ("all", "-1")
     in_flight = settings.get("max.in.flight.requests.per.connection", settings.get("max.in.flight", "5"))
     return acknowledged and settings.get("retries", "1") != "0" and (not in_flight.isdecimal() or int(in_flight) <= 5)
+
+
+def _serves(settings: Mapping[str, str], api_key: int) -> bool:
+    """Whether the brokers serve an API; true when they cannot be asked."""
+    from raftkafka.base.errors import PeerError
+    from raftkafka.client.connection import RequestFailed
+    from raftkafka.tools.admin import run_admin
+
+    async def ask(cluster: ClusterClient) -> bool:
+        return api_key in cluster.versions()
+
+    try:
+        return run_admin(settings["bootstrap.servers"], {**settings, "default.api.timeout.ms": str(ASK_TIMEOUT_MS)}, ask)
+    except (RequestFailed, PeerError, ToolError):
+        return True
 
 
 def _resolves(host: str) -> bool:

@@ -17,7 +17,7 @@ from datetime import datetime
 import attrs
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from raftkafka.tools.clients import check_bootstrap, java_error, open_consumer
+from raftkafka.tools.clients import check_bootstrap, java_error, open_consumer, refusal
 from raftkafka.tools.errors import ToolError, UsageError
 from raftkafka.tools.metrics_table import LastStatistics
 from raftkafka.tools.options import OptionParser, Options, flag, value
@@ -91,6 +91,9 @@ def main(arguments: Sequence[str]) -> int:
     if wishes.interval_ms <= 0:
         raise ToolError("Reporting interval must be greater than 0.")
     check_bootstrap(wishes.settings["bootstrap.servers"])
+    refused = refusal(wishes.settings, None if options.has("include") else wishes.topic)
+    if refused is not None:
+        raise ToolError(refused)
     statistics = LastStatistics()
     consumer = open_consumer(wishes.settings, on_statistics=statistics.keep if options.has("print-metrics") else None)
     run = _Run(wishes)

@@ -288,6 +288,20 @@ def test_records_land_where_apaches_producer_puts_them(cluster: RealCluster, fre
 
 @pytest.mark.java
 @requires_java
+@pytest.mark.parametrize(
+    "arguments", [("--topic", "bad topic"), ("--topic", "matrix", "--command-property", "group.protocol=consumer")], ids=" ".join
+)
+def test_what_can_never_be_consumed_ends_the_consumer(cluster: RealCluster, topic: str, arguments: tuple[str, ...]) -> None:
+    """Without --timeout-ms: librdkafka alone would ask for ever."""
+    ours, apaches = both(cluster, CONSUMER, *arguments)
+    assert (ours.exit_code, ours.stdout) == (apaches.exit_code, apaches.stdout) == (0, "")
+    error, said = ours.stderr.splitlines()[-2:]
+    assert error in apaches.stderr.splitlines()
+    assert said == "Processed a total of 0 messages"
+
+
+@pytest.mark.java
+@requires_java
 def test_committed_offsets_are_printed_alike(cluster: RealCluster, topic: str, fresh_name: Callable[[str], str]) -> None:
     group = fresh_name("watched")
     ours_only(cluster, CONSUMER, "--topic", topic, "--group", group, "--from-beginning", "--max-messages", "5")

@@ -18,7 +18,7 @@ from types import FrameType
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from raftkafka.tools.clients import check_bootstrap, java_error, log, open_consumer
+from raftkafka.tools.clients import check_bootstrap, java_error, log, open_consumer, refusal
 from raftkafka.tools.console_consumer.command_line import PARSER, CommandLine, read_command_line
 from raftkafka.tools.console_consumer.formatters import FormatError, Formatter, make_formatter, null_literal, shows_only_values
 from raftkafka.tools.errors import UsageError
@@ -28,6 +28,7 @@ BATCH_RECORDS = 1000
 TERMINATED = 143
 
 _TOOL = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+_TERMINATING = "Error processing message, terminating consumer process: "
 _INTERNAL_TOPICS = "^__consumer_offsets$,^__transaction_state$,^__share_group_state$"
 _WAITED_FOR = frozenset(
     {
@@ -49,6 +50,11 @@ def main(arguments: Sequence[str]) -> int:
     except KeyError:
         raise UsageError(f"{command.formatter}: this tool knows Kafka's own formatters only.") from None
     check_bootstrap(command.settings["bootstrap.servers"])
+    refused = refusal(command.settings, command.topic)
+    if refused is not None:
+        log("ERROR", _TERMINATING, _TOOL, refused)
+        print("Processed a total of 0 messages", file=sys.stderr)
+        return 0
     signal.signal(signal.SIGTERM, _terminate)
     consumer = open_consumer(_librdkafka_extras(command))
     run = _Run(consumer, command, formatter)
@@ -172,7 +178,7 @@ class _Run:
             # The partition has just been taken from this consumer.
 
     def _tell_end(self, error: str) -> None:
-        log("ERROR", "Error processing message, terminating consumer process: ", _TOOL, error)
+        log("ERROR", _TERMINATING, _TOOL, error)
 
 
 def _joiner(command: CommandLine, formatter: Formatter) -> Callable[[list[Message]], bytes]:

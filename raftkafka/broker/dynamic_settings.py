@@ -33,7 +33,7 @@ class DynamicSettings:
             services.config = self._started_with.dynamic({**image.configs.get(ResourceType.BROKER, CLUSTER_DEFAULT), **own})
             self._parts.logs.cleaner.configure(cleaner_settings(services.config))
             self._parts.logs.placement.cordon(services.config.cordoned_log_dirs)
-            self._parts.logs.moves.rate_bytes = int(own.get(MOVE_RATE, LONG_MAX))
+            self._parts.logs.moves.limit(int(own.get(MOVE_RATE, LONG_MAX)))
             services.connections.configure(services.config, image.quotas)
         if delta.quotas_changed:
             services.quotas.configure(image.quotas)

@@ -18,9 +18,13 @@ from raftkafka.base.disk import Disk
 from raftkafka.base.errors import CorruptRecord
 from raftkafka.base.ids import TopicId, TopicPartition
 from raftkafka.base.observed import Observed, observed
+from raftkafka.base.rules import Rules
 from raftkafka.storage.checkpoints import PARTITION_METADATA_FILE, decode_partition_metadata
+from raftkafka.storage.config import LogConfig
 from raftkafka.storage.log_directory import LogDirectory
 from raftkafka.storage.log_removal import DELETE_SUFFIX
+from raftkafka.storage.partition_log import PartitionLog
+from raftkafka.storage.recovery import open_log
 
 FUTURE_SUFFIX = "-future"
 GENERATION_FILE = "move-generation"
@@ -72,6 +76,29 @@ def find_logs(disk: Disk, directory: LogDirectory, observe: Callable[[Observed],
         log = FoundLog(directory=directory, name=name, place=place, topic_id=topic_id, generation=generation)
         (found.copies if is_copy else found.logs).append(log)
     return found
+
+
+def open_found(
+    disk: Disk, found: FoundLog, *, config: LogConfig, observe: Callable[[Observed], None], disabled_rules: Rules
+) -> PartitionLog:
+    """Opens a log with what the checkpoints of its directory say of it, recovering it unless the last process stopped cleanly there."""
+    directory, place = found.directory, found.place
+    log = open_log(
+        disk,
+        found.path,
+        topic=place.topic,
+        partition=place.partition,
+        topic_id=found.topic_id,
+        config=config,
+        log_start_offset=directory.log_start_offsets.get(place, 0),
+        recovery_point=directory.recovery_points.get(place, 0),
+        clean=directory.clean,
+        observe=observe,
+        disabled_rules=disabled_rules,
+    )
+    clean_end_offset = directory.clean_end_offsets.get(place, 0)
+    log.clean_end_offset = clean_end_offset if clean_end_offset <= log.log_end_offset else 0
+    return log
 
 
 def replaced_logs(logs: Iterable[FoundLog]) -> list[FoundLog]:

@@ -35,17 +35,14 @@ from raftkafka.storage.cleaner_retention import Practice
 from raftkafka.storage.config import LONG_MAX, LogConfig
 from raftkafka.storage.log_directory import LogDirectory
 from raftkafka.storage.log_flushes import Flush, LogFlushes
-from raftkafka.storage.log_loading import Found, FoundLog, find_logs, replaced_logs
-from raftkafka.storage.log_moves import LogMove, LogMoves
+from raftkafka.storage.log_loading import Found, FoundLog, find_logs, open_found, replaced_logs
 from raftkafka.storage.log_placement import LogPlacement
+from raftkafka.storage.log_relocation import LogRelocation, Ports
 from raftkafka.storage.log_removal import LogRemoval
-from raftkafka.storage.log_replacement import replace_log
 from raftkafka.storage.partition_log import PartitionLog
-from raftkafka.storage.recovery import open_log
 
 FAR_FUTURE_MS = LONG_MAX
 STOPPING = "the broker is stopping"
-MOVED = "it was moved to another log directory"
 CLEAN_EPOCH_UNKNOWN = -1
 
 
@@ -86,9 +83,22 @@ class LogManager:
         self._outputs: list[Persist | Observed] = []
         self._flushes = LogFlushes(self._outputs_append)
         self._removal = LogRemoval(disk, self._rng, self._observe)
-        self.moves = LogMoves(disk, self._rng, self._observe)
-        self._replaced: list[FoundLog] = []
-        """Logs whose copies in other directories have replaced them for good."""
+        self.moves = LogRelocation(
+            disk=disk,
+            rng=self._rng,
+            placement=self.placement,
+            flushes=self._flushes,
+            removal=self._removal,
+            ports=Ports(
+                logs_in=lambda directory: [self._logs[key] for key in self.placement.keys_in(directory)],
+                log_of=self.get,
+                high_watermark=lambda log: self.checkpointed_high_watermark(log.key),
+                replaced=self._log_replaced,
+                directory_failed=self._directory_failed,
+                observe=self._observe,
+            ),
+            disabled_rules=self._settings.disabled_rules,
+        )
         self._withdrawing: dict[LogDirectory, None] = {}
         self._loaded = False
         self._stopping = False
@@ -131,8 +141,8 @@ class LogManager:
         self._in_each(lambda directory: found.update({directory.path: find_logs(self._disk, directory, self._observe)}))
         replaced = replaced_logs(log for each in found.values() for log in each.logs)
         self._in_each(lambda directory: self._load_logs(found[directory.path], replaced))
-        self._replaced += replaced
-        self._in_each(lambda directory: self._begin_moves_anew(found[directory.path].copies))
+        self.moves.has_been_replaced(replaced)
+        self._in_each(lambda directory: self.moves.begin_anew(found[directory.path].copies))
         self._loaded = True
         if Rule.WITHDRAW_MARKER not in self._settings.disabled_rules:
             self._withdraw_markers()
@@ -186,9 +196,7 @@ class LogManager:
     def delete(self, key: PartitionKey, now_ms: int) -> None:
         """Takes a log out of service at once; its files go after `file.delete.delay.ms`, or stay when the disk does not let us."""
         log = self._logs.pop(key, None)
-        move = self.moves.get(key)
-        if move is not None:
-            self.moves.discard(move, "the replica is deleted")
+        self.moves.forget(key)
         directory = self.placement.get(key)
         self.placement.remove(key)
         if log is None or directory is None:
@@ -215,16 +223,7 @@ class LogManager:
         if log is None:
             self.placement.want(place, target)
             raise ApiError(ErrorCode.REPLICA_NOT_AVAILABLE, f"this broker has no replica of {place} yet")
-        move = self.moves.get(log.key)
-        if move is not None and move.target is target:
-            return
-        if move is not None:
-            self.moves.discard(move, f"it is to go to {path}")
-        if self.placement.of(log.key) is target:
-            return
-        if log.offline_reason is not None:
-            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log of {place} is offline: {log.offline_reason}")
-        self._begin_move(log, target)
+        self.moves.move(log, target)
 
     def space(self, directory: LogDirectory) -> tuple[int, int]:
         """The bytes of a directory's file system, and those that can still be used; raises `DiskError`."""
@@ -253,14 +252,11 @@ class LogManager:
         if now_ms >= self._checkpoint_due_ms:
             self._checkpoint_due_ms = now_ms + self._settings.checkpoint_interval_ms
             self._write_checkpoints()
-        self._remove_replaced(now_ms)
+        if not self._stopping and self.moves.tick(now_ms, delete_delay_ms=self._settings.default_config.file_delete_delay_ms):
+            self._checkpoint_due_ms = now_ms
         self._removal.tick(now_ms)
         self.cleaner.tick(now_ms, wall_ms)
         self._flushes.tick(now_ms, self.placement.of)
-        if not self._stopping:
-            move = self.moves.work(now_ms)
-            if move is not None:
-                self._copied(move)
 
     def next_deadline_ms(self) -> int:
         """When `tick` has something to do."""
@@ -271,8 +267,6 @@ class LogManager:
             self.cleaner.next_deadline_ms(),
             self._flushes.deadline_ms(),
         )
-        if self._replaced:
-            return 0
         return deadline if self._stopping else min(deadline, self.moves.next_deadline_ms())
 
     @property
@@ -315,8 +309,7 @@ class LogManager:
         """
         self._stopping = True
         self.cleaner.stop()
-        for move in list(self.moves):
-            self.moves.end(move)  # the next start begins it anew
+        self.moves.stop()
         for directory in list(self.placement.online()):
             logs = [self._logs[key] for key in self.placement.keys_in(directory)] if self.placement.several else list(self._logs.values())
             self._close(directory, logs, broker_epoch)
@@ -362,32 +355,15 @@ class LogManager:
 
     def _load_logs(self, found: Found, replaced: Sequence[FoundLog]) -> None:
         for each in found.logs:
-            if any(each is other for other in replaced):
-                continue
-            directory = each.directory
-            log = open_log(
-                self._disk,
-                each.path,
-                topic=each.place.topic,
-                partition=each.place.partition,
-                topic_id=each.topic_id,
-                config=self._settings.default_config,
-                log_start_offset=directory.log_start_offsets.get(each.place, 0),
-                recovery_point=directory.recovery_points.get(each.place, 0),
-                clean=directory.clean,
-                observe=self._observe,
-                disabled_rules=self._settings.disabled_rules,
-            )
-            clean_end_offset = directory.clean_end_offsets.get(each.place, 0)
-            log.clean_end_offset = clean_end_offset if clean_end_offset <= log.log_end_offset else 0
-            self._add(directory, log)
-
-    def _begin_moves_anew(self, copies: Sequence[FoundLog]) -> None:
-        for copy in copies:
-            self._disk.delete(copy.path)
-            log = self._logs.get(PartitionKey(copy.topic_id, copy.place.partition))
-            if log is not None and log.offline_reason is None and self.placement.of(log.key) is not copy.directory:
-                self.moves.begin(log, copy.directory)
+            if not any(each is other for other in replaced):
+                log = open_found(
+                    self._disk,
+                    each,
+                    config=self._settings.default_config,
+                    observe=self._observe,
+                    disabled_rules=self._settings.disabled_rules,
+                )
+                self._add(each.directory, log)
 
     def _withdraw_markers(self) -> None:
         """An empty marker counts as none: replacing is atomic and stable, where a deletion might be undone by a power failure."""
@@ -424,6 +400,15 @@ class LogManager:
         self.placement.put(log.key, directory)
         log.on_flush_wanted = self._want_flush
         log.on_disk_failure = self._disk_failed
+
+    def _log_replaced(self, directory: LogDirectory, log: PartitionLog) -> None:
+        """A log has moved: this is it, from here on."""
+        self._flushes.forget(log.key)
+        self._add(directory, log)
+        if log.config.compact:
+            self.cleaner.note(log)
+        if self.on_replaced is not None:
+            self.on_replaced(log)
 
     def _delete_predecessor(self, topic: str, key: PartitionKey, now_ms: int) -> None:
         if any(self._disk.exists(directory.file(f"{topic}-{key.partition}")) for directory in self.placement.online()):
@@ -462,68 +447,10 @@ class LogManager:
         for key in keys:
             log = self._logs[key]
             log.offline_reason = log.offline_reason or f"its log directory has failed: {reason}"
-        for move in list(self.moves):
-            if move.target is directory or self.placement.get(move.log.key) is directory:
-                self.moves.discard(move, f"{directory.path} has failed")
+        self.moves.give_up(directory)
         self._withdrawing.pop(directory, None)  # the marker that stays there has another epoch than that of the next clean stop
         if not any(True for _ in self.placement.online()) and not self._stopping:
             self.failure = f"every log directory has failed, the last one with: {reason}"
-
-    # Moves between directories.
-
-    def _begin_move(self, log: PartitionLog, target: LogDirectory) -> None:
-        try:
-            move = self.moves.begin(log, target)
-        except DiskError as error:
-            self._directory_failed(target, str(error))
-            raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
-        move.copy.on_disk_failure = lambda copy: self._directory_failed(target, copy.offline_reason or "")
-
-    def _copied(self, move: LogMove) -> None:
-        """A copy has everything: it is made stable first, and when it then has everything again it replaces the log."""
-        try:
-            if not move.synced:
-                plan = move.copy.plan_flush(move.copy.log_end_offset)
-                move.syncing = True
-                flush = Flush(directory=move.target, logs=[(move.copy, plan.end_offset)], done=partial(_copy_is_stable, move))
-                self._flushes.begin(flush, syncs=[*plan.syncs, move.generation_path])
-            elif not self._disk.exists(move.target.file(str(move.place))):  # what is there may be going away
-                self._replace(move)
-        except (ApiError, DiskError) as error:
-            self._directory_failed(move.target, str(error))
-
-    def _replace(self, move: LogMove) -> None:
-        """From here on the copy is the log. The old one goes when it is stable that it is not needed."""
-        log, target = move.log, move.target
-        moved = replace_log(
-            self._disk,
-            move,
-            others=[self._logs[key] for key in self.placement.keys_in(target)],
-            high_watermark=lambda each: self.checkpointed_high_watermark(each.key),
-            observe=self._observe,
-            disabled_rules=self._settings.disabled_rules,
-        )
-        old = FoundLog(directory=self.placement.of(log.key), name=str(move.place), place=move.place, topic_id=log.topic_id)
-        self.moves.end(move)
-        self._flushes.forget(log.key)
-        self._add(target, moved)
-        log.offline_reason = MOVED
-        for segment in log.segments:
-            segment.close()
-        self._observe(observed("log-moved", partition=str(move.place), source=log.directory, target=moved.directory))
-        if self.on_replaced is not None:
-            self.on_replaced(moved)
-        self._flushes.begin(
-            Flush(directory=target, done=partial(self._replaced.append, old)), syncs=[f"{moved.directory}/{PARTITION_METADATA_FILE}"]
-        )
-
-    def _remove_replaced(self, now_ms: int) -> None:
-        replaced, self._replaced = self._replaced, []
-        for old in replaced:
-            if old.directory.offline_reason is None:
-                due_ms = now_ms + self._settings.default_config.file_delete_delay_ms
-                self._removal.schedule(old.directory, old.path, old.name, due_ms=due_ms)
-                self._checkpoint_due_ms = now_ms
 
     # Work that is done now and then.
 
@@ -590,8 +517,3 @@ def _require_identity(directory: LogDirectory) -> None:
     """Where the others know who they are, one that does not is not what it was: an empty mount point."""
     if directory.directory_id == NO_DIRECTORY_ID:
         raise CorruptRecord(f"{directory.path} has no meta.properties")
-
-
-def _copy_is_stable(move: LogMove) -> None:
-    move.syncing = False
-    move.synced = True

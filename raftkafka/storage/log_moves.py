@@ -50,6 +50,10 @@ class LogMove:
         """How many offsets the copy is behind."""
         return self.log.log_end_offset - self.copy.log_end_offset
 
+    def copy_is_stable(self) -> None:
+        """What the copy had when this was asked for is stable."""
+        self.syncing, self.synced = False, True
+
     @property
     def place(self) -> TopicPartition:
         """Which partition it is."""
@@ -111,18 +115,18 @@ class LogMoves:
 
     def next_deadline_ms(self) -> int:
         """When `work` has something to do; 0 for at once."""
-        if all(self._rests(move) for move in self._moves.values()):
+        active = [move for move in self._moves.values() if not self._rests(move)]
+        if not active:
             return LONG_MAX
-        return self._next_ms
+        return 0 if any(move.lag == 0 for move in active) else self._next_ms
 
     def work(self, now_ms: int) -> LogMove | None:
         """Copies a slice of one log; returns the move when its copy has everything: it is to be made stable, or to replace the log.
 
-        Raises `ApiError` and `CorruptRecord` only through `discard`: a move that cannot go on is given up here.
+        A move that cannot go on is given up here. The limit of the rate holds back only those that have something to copy.
         """
-        if now_ms < self._next_ms:
-            return None
-        move = next((each for each in self._moves.values() if not self._rests(each)), None)
+        may_copy = now_ms >= self._next_ms
+        move = next((each for each in self._moves.values() if not self._rests(each) and (may_copy or each.lag == 0)), None)
         if move is None:
             return None
         self._moves[move.log.key] = self._moves.pop(move.log.key)  # the others have their turn before it comes again
@@ -131,7 +135,8 @@ class LogMoves:
         except (ApiError, CorruptRecord, DiskError) as error:
             self.discard(move, str(error))
             return None
-        self._next_ms = now_ms + copied * 1000 // self.rate_bytes
+        if copied:
+            self._next_ms = now_ms + copied * 1000 // self.rate_bytes
         return move if move.lag == 0 else None
 
     def _rests(self, move: LogMove) -> bool:

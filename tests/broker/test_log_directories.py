@@ -144,9 +144,13 @@ def test_limit_makes_a_move_slow_and_the_copy_is_seen_meanwhile(node: Node) -> N
     (partition, *_) = node.partitions_in("a")
     for _ in range(20):
         node.produce(partition, bytes(1_000))
-    node.own.parts.logs.moves.rate_bytes = 1_000
-    node.own.parts.logs.moves._next_ms = 10**18
+    node.own.parts.logs.moves.limit(1)
+    other = node.partitions_in("c")[0]
+    node.produce(other)
+    assert node.move(other, "b") == ErrorCode.NONE  # after this one the next has to wait
+    node.run(1)
     assert node.move(partition, "b") == ErrorCode.NONE
+    node.run(100)
     (future,) = [p for topic in node.describe()["b"].topics for p in topic.partitions if p.is_future_key]
     assert (future.partition_index, future.offset_lag) == (partition, 20)
     assert node.move(partition, "a") == ErrorCode.NONE  # it stays

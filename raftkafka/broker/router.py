@@ -55,10 +55,6 @@ class Router:
                 raise DecodeError(f"version {version} of {APIS[key].name} is not served here")
             self._answer_unsupported(connection, header)
             return
-        quotas = self._services.quotas
-        throttle_ms = 0
-        if quotas.limits_requests and key != FETCH_KEY and not connection.is_follower:
-            throttle_ms = self._services.hold_back(connection, client_id, now_ms)
         context = RequestContext(
             api_key=key,
             api_version=version,
@@ -69,31 +65,37 @@ class Router:
             now_ms=now_ms,
             wall_ms=wall_ms,
             connection=connection,
-            throttle_ms=throttle_ms,
         )
-        if quotas.limits_requests and self._services.request_timer is not None:
-            self._dispatch_timed(header, frame, offset, context, self._services.request_timer)
+        if self._services.quotas.limits_requests:
+            self._dispatch_timed(header, frame, offset, context)
         else:
             self._dispatch(header, frame, offset, context)
 
     def _dispatch(self, header: RequestHeader, frame: memoryview, offset: int, context: RequestContext) -> None:
-        if header.api_key == PRODUCE_KEY:
+        key = header.api_key
+        if key == PRODUCE_KEY:
             handle_produce(self._services, context, frame, offset, self._touch)
-        elif header.api_key == FETCH_KEY:
+        elif key == FETCH_KEY:
             handle_fetch(self._services, context, frame, offset, self._touch)
         else:
             self._handle_declared(header, frame, offset, context)
 
-    def _dispatch_timed(
-        self, header: RequestHeader, frame: memoryview, offset: int, context: RequestContext, timer: Callable[[], int]
-    ) -> None:
-        """Counts the time that the request takes against `request_percentage`."""
+    def _dispatch_timed(self, header: RequestHeader, frame: memoryview, offset: int, context: RequestContext) -> None:
+        """Holds the client back for what its requests took so far of `request_percentage`, and counts what this one takes."""
+        services, connection = self._services, context.connection
+        if header.api_key != FETCH_KEY and not connection.is_follower:
+            throttle_ms = services.hold_back(connection, header.client_id, context.now_ms)
+            context = context._replace(throttle_ms=throttle_ms)
+        timer = services.request_timer
+        if timer is None:
+            self._dispatch(header, frame, offset, context)
+            return
         begun_ns = timer()
         try:
             self._dispatch(header, frame, offset, context)
         finally:
-            if not context.connection.is_follower:
-                self._services.quotas.took(header.client_id, (timer() - begun_ns) // 1_000, context.now_ms)
+            if not connection.is_follower:
+                services.quotas.took(header.client_id, (timer() - begun_ns) // 1_000, context.now_ms)
 
     def _handle_declared(self, header: RequestHeader, frame: memoryview, offset: int, context: RequestContext) -> None:
         request = read_request_body(header, frame, offset)

@@ -239,7 +239,6 @@ def test_wrong_usage_of_the_consumer_is_refused_alike(cluster: RealCluster, argu
     "arguments",
     [
         (),
-        ("--topic", "a", "--reader-property", "null.marker=,"),
         ("--topic", "a", "--property", "a=b", "--reader-property", "c=d"),
         ("--topic", "a", "--producer-property", "a=b", "--command-property", "c=d"),
         ("--topic", "a", "--batch-size"),
@@ -249,6 +248,14 @@ def test_wrong_usage_of_the_consumer_is_refused_alike(cluster: RealCluster, argu
 )
 def test_wrong_usage_of_the_producer_is_refused_alike(cluster: RealCluster, arguments: tuple[str, ...]) -> None:
     assert_same(*both(cluster, PRODUCER, *arguments))
+
+
+@pytest.mark.java
+@requires_java
+def test_separators_that_cannot_be_told_apart_are_refused_alike(cluster: RealCluster) -> None:
+    ours, apaches = both(cluster, PRODUCER, "--topic", "a", "--reader-property", "null.marker=,")
+    assert (ours.exit_code, ours.stdout) == (apaches.exit_code, apaches.stdout) == (1, "")
+    assert ours.stderr.splitlines() == apaches.stderr.splitlines()[:1]
 
 
 PRODUCER_MATRIX: list[tuple[tuple[str, ...], str]] = [

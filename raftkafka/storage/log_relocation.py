@@ -144,7 +144,7 @@ class LogRelocation:
     def _copied(self, move: LogMove) -> None:
         """A copy has everything: it is made stable first, and when it then has everything again it replaces the log."""
         try:
-            if not move.synced:
+            if not move.synced or move.copy.recovery_point < move.log.recovery_point:
                 plan = move.copy.plan_flush(move.copy.log_end_offset)
                 move.syncing = True
                 flush = Flush(directory=move.target, logs=[(move.copy, plan.end_offset)], done=move.copy_is_stable)

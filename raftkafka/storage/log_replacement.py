@@ -50,7 +50,7 @@ def replace_log(
             topic_id=log.topic_id,
             config=log.config,
             log_start_offset=copy.log_start_offset,
-            recovery_point=copy.recovery_point,
+            recovery_point=min(log.recovery_point, copy.recovery_point),  # a power failure may still bring the old one back
             clean=True,
             observe=observe,
             disabled_rules=disabled_rules,

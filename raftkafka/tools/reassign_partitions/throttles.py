@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
+from raftkafka.base.errors import ErrorCode
 from raftkafka.base.ids import TopicPartition
 from raftkafka.client.cluster import ClusterClient
 from raftkafka.protocol.messages.incremental_alter_configs import AlterableConfig, AlterConfigsResource, IncrementalAlterConfigsRequest
-from raftkafka.tools.java_errors import raise_refusal
+from raftkafka.tools.java_errors import raise_refusal, refusal
 from raftkafka.tools.java_order import in_hash_map_order, integer_hash, string_hash
 from raftkafka.tools.reassign_partitions.cluster_state import Moving, live_brokers
 
@@ -90,10 +91,12 @@ def _plural(values: Sequence[object]) -> str:
 
 
 async def _change_brokers(cluster: ClusterClient, brokers: Sequence[int], values: Mapping[str, str | None]) -> None:
-    """Each broker is told itself, since it checks its settings; one that is not alive is told by way of another."""
+    """Each broker is told itself, since only it may check its settings."""
     alive = await live_brokers(cluster)
     for broker_id in brokers:
-        await _change(cluster, _BROKER, str(broker_id), values, through=broker_id if broker_id in alive else None)
+        if broker_id not in alive:
+            raise refusal(ErrorCode.REQUEST_TIMED_OUT, f"Broker {broker_id} is not alive, so its throttles cannot be changed.")
+        await _change(cluster, _BROKER, str(broker_id), values, through=broker_id)
 
 
 async def _change(

@@ -43,12 +43,12 @@ _SILENT = logging.Logger("librdkafka", logging.CRITICAL + 1)
 _NETWORK_CLIENT = "org.apache.kafka.clients.NetworkClient"
 _UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._ALL_BROKERS_DOWN)
 _JAVA_NAMES: Mapping[int, tuple[str, str]] = {
-    KafkaError._MSG_TIMED_OUT: ("org.apache.kafka.common.errors.TimeoutException", "The record was not delivered in time."),
-    KafkaError._TIMED_OUT: ("org.apache.kafka.common.errors.TimeoutException", "The brokers did not answer in time."),
-    KafkaError._TRANSPORT: ("org.apache.kafka.common.errors.TimeoutException", "No broker could be reached."),
-    KafkaError._ALL_BROKERS_DOWN: ("org.apache.kafka.common.errors.TimeoutException", "No broker could be reached."),
+    KafkaError._MSG_TIMED_OUT: (PACKAGE + "TimeoutException", "The record was not delivered in time."),
+    KafkaError._TIMED_OUT: (PACKAGE + "TimeoutException", "The brokers did not answer in time."),
+    KafkaError._TRANSPORT: (PACKAGE + "TimeoutException", "No broker could be reached."),
+    KafkaError._ALL_BROKERS_DOWN: (PACKAGE + "TimeoutException", "No broker could be reached."),
     KafkaError._UNSUPPORTED_FEATURE: (
-        "org.apache.kafka.common.errors.UnsupportedVersionException",
+        PACKAGE + "UnsupportedVersionException",
         "The broker does not support what was asked for.",
     ),
 }
@@ -129,13 +129,10 @@ def unreachable_warning(client_id: str) -> Callable[[KafkaError], None]:
     told: set[str] = set()
 
     def on_error(error: KafkaError) -> None:
-        text = error.str()
-        if error.code() == KafkaError._ALL_BROKERS_DOWN or text in told:
-            return
-        told.add(text)
-        if error.code() in _UNREACHABLE:
-            log("WARN", f"[{client_id}] A broker cannot be reached: {_reason(text)}", _NETWORK_CLIENT)
-        else:
+        unreachable = error.code() in _UNREACHABLE
+        text = f"A broker cannot be reached: {_reason(error.str())}" if unreachable else error.str()
+        if error.code() != KafkaError._ALL_BROKERS_DOWN and text not in told:
+            told.add(text)
             log("WARN", f"[{client_id}] {text}", _NETWORK_CLIENT)
 
     return on_error

@@ -58,6 +58,13 @@ def test_records_of_a_perf_test_are_there(cluster: RealCluster, filled: str) -> 
     assert int(fields[6]) + int(fields[7]) > 0
 
 
+def test_a_full_buffer_is_waited_for(cluster: RealCluster, fresh_name: Callable[[str], str]) -> None:
+    small = ("--command-property", "buffer.memory=50000", "linger.ms=1")
+    result = ours_only(cluster, PRODUCE, "--topic", fresh_name("small"), *load(), *small)
+    assert result.stdout.startswith(f"{RECORDS} records sent"), result
+    assert result.stderr == ""
+
+
 def test_a_rate_is_held(cluster: RealCluster, fresh_name: Callable[[str], str]) -> None:
     result = ours_only(cluster, PRODUCE, "--topic", fresh_name("rate"), *load(1500, throughput=1000), "--reporting-interval", "500")
     *windows, total = result.stdout.splitlines()

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
+from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -117,14 +118,18 @@ class _Test:
             waiting and self._sent_bytes + size_bytes - self._acknowledged_bytes > MAX_WAITING_BYTES
         ):
             self._poll(0.01)
-        messages = [{"value": payload} for payload in payloads]
-        taken = self._producer.produce_batch(self._workload.topic, messages, on_delivery=self._on_delivery)
-        for message in messages if taken < len(messages) else ():
-            if "_error" in message:
-                self._fail(java_error(message["_error"]))  # type: ignore[arg-type]
         self._sent += len(payloads)
         self._sent_bytes += size_bytes
-        self._poll(0)
+        while payloads:
+            messages: list[dict[str, Any]] = [{"value": payload} for payload in payloads]
+            self._producer.produce_batch(self._workload.topic, messages, on_delivery=self._on_delivery)
+            refused = [message for message in messages if "_error" in message]
+            payloads = [message["value"] for message in refused if message["_error"].code() == KafkaError._QUEUE_FULL]
+            for message in refused:
+                if message["_error"].code() != KafkaError._QUEUE_FULL:
+                    self._acknowledged_bytes += len(message["value"])
+                    self._fail(java_error(message["_error"]))
+            self._poll(0.01 if payloads else 0)
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         size = len(message)

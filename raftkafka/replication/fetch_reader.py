@@ -97,10 +97,13 @@ def _read(
     if diverging is not None:
         result.diverging_epoch = diverging
         return
+    throttled = False
     if context.replica_id >= 0:
         end_offset = log.log_end_offset
-        if replicas.throttle.limits_leader and is_throttled(replicas, partition, context.replica_id):
-            max_bytes = min(max_bytes, replicas.throttle.leader.available(replicas.throttle.now_ms))
+        throttle = replicas.throttle
+        throttled = throttle.limits_leader and is_throttled(replicas, partition, context.replica_id)
+        if throttled:
+            max_bytes = min(max_bytes, throttle.leader.available(throttle.now_ms) - throttle.read_bytes)
             if max_bytes <= 0:
                 return
     else:
@@ -120,6 +123,8 @@ def _read(
     batches = log.read(offset, max_bytes=max_bytes, end_offset=end_offset, at_least_one_batch=at_least_one_batch)
     result.records = batches.records
     result.records_size = batches.size_bytes
+    if throttled:
+        replicas.throttle.read_bytes += batches.size_bytes
     if context.isolation_level == READ_COMMITTED:
         result.aborted_transactions = [
             (aborted.producer_id, aborted.first_offset) for aborted in log.aborted_transactions(offset, batches.next_offset)

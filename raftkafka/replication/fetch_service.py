@@ -99,6 +99,7 @@ class FetchService:
         size = 0
         is_enough = False
         left = context.max_bytes
+        self._replicas.throttle.read_bytes = 0
         if context.replica_id < 0:
             left = min(left, self._settings.client_fetch_max_bytes)
         wanted = list(context.partitions.values()) if context.full else list(context.dirty)

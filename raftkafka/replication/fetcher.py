@@ -157,6 +157,8 @@ class LeaderFetcher:
                 self._link_wanted = True
                 self._replicas.outputs.append(OpenLeaderLink(self.leader_id))
             return
+        if self._throttle.is_exhausted(now_ms):
+            self._delay_throttled(now_ms)
         waiting = len(self._in_flight)
         if waiting == 0:
             if len(self._delayed) == len(self.targets):
@@ -175,6 +177,7 @@ class LeaderFetcher:
 
     def _send_request(self, now_ms: int) -> None:
         settings = self._settings
+        self._throttle.begin_request()
         partitions = [self._ask(key, now_ms) for key in self._changed]
         forgotten = [(None, bytes(key.topic_id), key.partition) for key in self._forgotten]
         request = FetchRequestData(
@@ -266,9 +269,7 @@ class LeaderFetcher:
             case Verdict.MOVED:
                 target.backoff_ms = FIRST_BACKOFF_MS
                 self._changed[key] = None
-                until_ms = self._throttle.spend(partition, result.records_size, now_ms)
-                if until_ms > now_ms:
-                    self._delay(key, until_ms)
+                self._throttle.spend(partition, result.records_size, now_ms)
             case Verdict.RETRY:
                 self._delay(key, now_ms + target.backoff_ms)
                 target.backoff_ms = min(2 * target.backoff_ms, self._settings.fetch_backoff_ms)
@@ -286,6 +287,14 @@ class LeaderFetcher:
         if target.in_session:
             target.in_session = False
             self._forgotten[key] = None
+
+    def _delay_throttled(self, now_ms: int) -> None:
+        """What may have nothing now is taken out of the session: the leader would send a batch of it for every request."""
+        for key, target in self.targets.items():
+            if key not in self._delayed:
+                until_ms = self._throttle.ready_ms(target.partition, now_ms)
+                if until_ms > now_ms:
+                    self._delay(key, until_ms)
 
     def next_deadline_ms(self) -> int:
         deadline_ms = self._response_deadline_ms

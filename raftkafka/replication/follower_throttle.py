@@ -12,24 +12,33 @@ RECHECK_MS = 1_000
 class FollowerThrottle:
     """Asked for each partition; answers at once when no throttle is set."""
 
-    __slots__ = ("_replicas", "_throttle")
+    __slots__ = ("_asked_bytes", "_replicas", "_throttle")
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
         self._throttle = replicas.throttle
+        self._asked_bytes = 0
+
+    def is_exhausted(self, now_ms: int) -> bool:
+        """Whether what is throttled may have nothing now."""
+        return self._throttle.limits_follower and self._throttle.follower.available(now_ms) <= 0
+
+    def begin_request(self) -> None:
+        """What is asked for from here on is one request: all its partitions together get no more than is available now."""
+        self._asked_bytes = 0
 
     def max_bytes(self, partition: Partition, most: int, now_ms: int) -> int:
         """How many bytes to ask for at once, at most `most`, at least 1: then the leader sends one batch."""
         if not self._throttle.limits_follower or not self._holds(partition):
             return most
-        return max(1, min(most, self._throttle.follower.available(now_ms)))
+        wanted = max(1, min(most, self._throttle.follower.available(now_ms) - self._asked_bytes))
+        self._asked_bytes += wanted
+        return wanted
 
-    def spend(self, partition: Partition, size_bytes: int, now_ms: int) -> int:
-        """So many bytes of records have come; returns when to ask for more, which may be `now_ms`."""
-        if not size_bytes or not self._throttle.limits_follower or not self._holds(partition):
-            return now_ms
-        self._throttle.follower.spend(size_bytes, now_ms)
-        return self.ready_ms(partition, now_ms)
+    def spend(self, partition: Partition, size_bytes: int, now_ms: int) -> None:
+        """So many bytes of records have come."""
+        if self._throttle.limits_follower and self._holds(partition):
+            self._throttle.follower.spend(size_bytes, now_ms)
 
     def ready_ms(self, partition: Partition, now_ms: int) -> int:
         """When to ask again: now, or a little later."""

@@ -85,7 +85,17 @@ class ByteRate:
 class ReplicationThrottle:
     """The throttles of one broker. `now_ms` is kept by the replica manager."""
 
-    __slots__ = ("_follower_topics", "_leader_topics", "_node_id", "follower", "leader", "limits_follower", "limits_leader", "now_ms")
+    __slots__ = (
+        "_follower_topics",
+        "_leader_topics",
+        "_node_id",
+        "follower",
+        "leader",
+        "limits_follower",
+        "limits_leader",
+        "now_ms",
+        "read_bytes",
+    )
 
     def __init__(self, node_id: NodeId) -> None:
         self._node_id = node_id
@@ -96,6 +106,8 @@ class ReplicationThrottle:
         self.limits_leader = False
         self.limits_follower = False
         self.now_ms = 0
+        self.read_bytes = 0
+        """What has been read for throttled followers, for the answer in the making: spent when it is sent, if it is."""
 
     def configure(self, configs: ConfigsImage, resource_type: int, name: str, now_ms: int) -> None:
         """Takes over changed settings of a topic, or of brokers."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftkafka.base.ids import NodeId
+from raftkafka.base.ids import NodeId, PartitionKey
 from raftkafka.metadata.configs import CLUSTER_DEFAULT, ResourceType
 from raftkafka.metadata.records import ConfigRecord, PartitionChangeRecord
 from raftkafka.replication.throttle import (
@@ -19,11 +19,10 @@ from raftkafka.replication.throttle import (
     ByteRate,
 )
 from raftkafka.replication.values import ReplicaSettings
-from tests.replication.world import KEY, TOPIC, World
+from tests.replication.world import KEY, TOPIC, World, batch
 
 BATCH = "x" * 1_000
-BATCH_BYTES = 1_100
-"""Not less than a batch with that payload takes."""
+BATCH_BYTES = len(batch(BATCH))
 RATES = {"leader": (LEADER_RATE, LEADER_REPLICAS), "follower": (FOLLOWER_RATE, FOLLOWER_REPLICAS)}
 
 
@@ -45,9 +44,9 @@ def filled_world(count: int) -> World:
     return world
 
 
-def add_node_3(world: World) -> None:
+def add_node_3(world: World, key: PartitionKey = KEY) -> None:
     nodes = (NodeId(1), NodeId(2), NodeId(3))
-    world.decide(PartitionChangeRecord(topic_id=KEY.topic_id, partition=0, replicas=nodes, adding_replicas=(NodeId(3),)))
+    world.decide(PartitionChangeRecord(topic_id=key.topic_id, partition=key.partition, replicas=nodes, adding_replicas=(NodeId(3),)))
     world.run()
 
 
@@ -90,6 +89,30 @@ def test_members_of_the_isr_are_not_throttled() -> None:
         answer = world.produce(1, BATCH)
         world.run()
         assert answer.produced.error_code == 0
+
+
+@pytest.mark.parametrize("end", ["leader", "follower"])
+def test_many_partitions_share_a_throttle(end: str) -> None:
+    rate, replicas = RATES[end]
+    world = World(settings=ReplicaSettings(replica_lag_time_max_ms=60_000))
+    keys = [PartitionKey(KEY.topic_id, index) for index in range(8)]
+    for key in keys:
+        world.create_topic(1, 2, key=key)
+    for key in keys:
+        for _ in range(20):
+            world.produce(1, BATCH, key=key)
+            world.run()
+    configure(world, rate, "20000", broker=CLUSTER_DEFAULT)
+    configure(world, replicas, "*")
+    world.advance(2_000)
+    for key in keys:
+        add_node_3(world, key)
+    start_ms = world.now_ms
+    while any(3 not in world.isr(key) for key in keys):
+        world.advance(100)
+        copied = sum(world[3].partition(key).log.log_end_offset for key in keys) * BATCH_BYTES
+        assert copied <= 20 * (world.now_ms - start_ms) + 20_000 + 2 * BATCH_BYTES
+        assert world.now_ms - start_ms < 20_000, "170 KB at 20 KB a second take 8 s"
 
 
 @pytest.mark.parametrize("end", ["leader", "follower"])

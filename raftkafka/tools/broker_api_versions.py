@@ -11,15 +11,10 @@ from raftkafka.base.errors import PeerError
 from raftkafka.client.cluster import ClusterClient
 from raftkafka.client.connection import RequestFailed
 from raftkafka.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
-from raftkafka.protocol.messages.metadata import MetadataResponseBroker
 from raftkafka.tools.admin import command_config, run_admin
 from raftkafka.tools.api_table import CLIENT_APIS
 from raftkafka.tools.java_errors import raise_refusal
-from raftkafka.tools.java_order import in_hash_map_order, string_hash
 from raftkafka.tools.options import OptionParser, value
-
-_FALSE_HASH = 1237
-"""Boolean.hashCode of false."""
 
 PARSER = OptionParser(
     script="kafka-broker-api-versions",
@@ -41,10 +36,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _print_versions(cluster: ClusterClient) -> None:
-    """One paragraph for each broker that is alive, in the order of Apache's tool, which is that of a hash table."""
-    brokers = {broker.node_id: broker for broker in await cluster.brokers()}
-    for node_id in in_hash_map_order(brokers, lambda each: _node_hash(brokers[each])):
-        broker = brokers[node_id]
+    """One paragraph for each broker that is alive, in the order of their ids (Apache's tool: in any order)."""
+    for broker in await cluster.brokers():
         name = f"{broker.host}:{broker.port} (id: {broker.node_id} rack: {broker.rack or 'null'} isFenced: false)"
         request = ApiVersionsRequest(client_software_name="raftkafka", client_software_version="0.1")
         try:
@@ -58,14 +51,6 @@ async def _print_versions(cluster: ClusterClient) -> None:
             ",\n".join(f"\t{line}" for line in _lines({each.api_key: (each.min_version, each.max_version) for each in response.api_keys}))
         )
         print(")")
-
-
-def _node_hash(node: MetadataResponseBroker) -> int:
-    """Node.hashCode of a broker that is not fenced."""
-    result = 1
-    for part in (string_hash(node.host), node.node_id, node.port, string_hash(node.rack) if node.rack else 0, _FALSE_HASH):
-        result = 31 * result + part
-    return result
 
 
 def _lines(served: Mapping[int, tuple[int, int]]) -> list[str]:

@@ -75,7 +75,9 @@ class CommandParser(argparse.ArgumentParser):
         raise UsageError(said if self.bare_errors else f"{self.prog.split(' ')[0]}: error: {said}")
 
     def _refuse_unknown(self, arguments: Sequence[str], command: CommandParser) -> None:
-        """As argparse4j, complains of an unknown option before it complains of what is missing."""
+        """As argparse4j, complains of an unknown option before it complains of what is missing, but first of an unknown command."""
+        if command is self and self._subparsers is not None and arguments and not arguments[0].startswith("-"):
+            return
         known = [*self._option_string_actions, *command._option_string_actions]
         for argument in arguments:
             name = argument.partition("=")[0]

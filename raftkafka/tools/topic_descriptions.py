@@ -88,7 +88,8 @@ async def describe_topics(cluster: ClusterClient, options: Options) -> None:
     moving = await _reassignments_of(cluster, topics)
     report_only = any(options.has(report) for report in _REPORTS)
     by_name = {topic.name: topic for topic in topics}
-    for topic in (by_name[name] for name in in_hash_map_order(by_name, string_hash)):
+    copied = int(len(topics) / 0.75 + 1)  # The capacity of a HashMap that is a copy of another.
+    for topic in (by_name[name] for name in in_hash_map_order(by_name, string_hash, capacity=copied)):
         its_configs = configs[topic.name]
         overridden = any(each.config_source != _DEFAULT_CONFIG for each in its_configs)
         if not report_only and (overridden or not options.has("topics-with-overrides")):

@@ -195,6 +195,8 @@ class Run:
             clients.table.check_replicas()
         if clients.reassigner is not None:
             self._finish(clients.reassigner.check(), liveness_ms, "where the partitions are could not be read")
+        if clients.limiter is not None:
+            self._finish(clients.limiter.check(), liveness_ms, "the quotas could not be read")
         return [Violation(text, invariant="batches") for text in violations_of(clients.recording.sent, reader.logs)]
 
     def _judge_history(self) -> list[Violation]:

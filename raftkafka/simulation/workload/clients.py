@@ -13,6 +13,7 @@ from raftkafka.simulation.workload.deleter import Deleter
 from raftkafka.simulation.workload.directory_mover import DirectoryMover
 from raftkafka.simulation.workload.group_member import COOPERATIVE, RANGE, GroupMember
 from raftkafka.simulation.workload.known_cluster import Slot, key_of
+from raftkafka.simulation.workload.limiter import Limiter
 from raftkafka.simulation.workload.producer import Producer
 from raftkafka.simulation.workload.reassigner import Reassigner
 from raftkafka.simulation.workload.recording import Recording
@@ -51,6 +52,7 @@ class Clients:
         self.deleter: Deleter | None = None
         self.reassigner: Reassigner | None = None
         self.mover: DirectoryMover | None = None
+        self.limiter: Limiter | None = None
         self.table = TableClients(world, settings, self.recording) if settings.table_writers else None
 
     # The phases of a run
@@ -101,11 +103,17 @@ class Clients:
             client = self._world.add_client()
             self.mover = DirectoryMover(client=client, recording=self.recording, interval_ms=self.settings.move_log_interval_ms)
             heap.spawn(self.mover.run())
+        if self.settings.limit_interval_ms:
+            client = self._world.add_client()
+            self.limiter = Limiter(client=client, recording=self.recording, interval_ms=self.settings.limit_interval_ms)
+            heap.spawn(self.limiter.run())
         if self.table is not None:
             self.table.start()
 
     def stop_reassigning(self) -> None:
-        """What was asked for must finish now."""
+        """What was asked for must finish now, and limits are lifted."""
+        if self.limiter is not None:
+            self.limiter.running = False
         if self.reassigner is not None:
             self.reassigner.running = False
 
@@ -148,7 +156,7 @@ class Clients:
         return found
 
     def writing_finished(self) -> bool:
-        others = [each for each in (self.admin, self.deleter, self.reassigner, self.mover) if each is not None]
+        others = [each for each in (self.admin, self.deleter, self.reassigner, self.mover, self.limiter) if each is not None]
         if self.table is not None and not self.table.writing_finished:
             return False
         return all(producer.finished for producer in self.producers) and all(other.finished for other in others)

@@ -69,6 +69,8 @@ class WorkloadSettings:
     """Mean pause between reassignments, cancels and elections on request; 0: there are none."""
     move_log_interval_ms: int = 0
     """Mean pause between moves of logs to other directories of their brokers; 0: there are none."""
+    limit_interval_ms: int = 0
+    """Mean pause between changes of quotas and of brokers' settings; 0: there are none."""
 
 
 @attrs.frozen(kw_only=True)

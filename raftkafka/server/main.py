@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 
+import attrs
 import trio
 
 from raftkafka.base.errors import CorruptRecord, DecodeError, DiskError
@@ -29,6 +30,7 @@ from raftkafka.server.listeners import ListenError
 from raftkafka.server.log import ServerLog
 from raftkafka.server.server import ShutdownTimedOut, run_server
 from raftkafka.server.settings import ListenerAddress, ServerSettings
+from raftkafka.storage.log_placement import ALL_CORDONED
 
 LOCK_FILE = ".lock"
 FAULTS_FILE = "faults.json"
@@ -81,7 +83,18 @@ def server_settings(config: BrokerConfig, *, max_descriptors: int) -> ServerSett
     )
 
 
+def with_absolute_directories(config: BrokerConfig) -> BrokerConfig:
+    """With the names of its directories as DescribeLogDirs tells them, whatever the process's own directory is."""
+    return attrs.evolve(
+        config,
+        log_dirs=tuple(map(os.path.abspath, config.log_dirs)),
+        metadata_log_dir=os.path.abspath(config.metadata_log_dir),
+        cordoned_log_dirs=tuple(path if path == ALL_CORDONED else os.path.abspath(path) for path in config.cordoned_log_dirs),
+    )
+
+
 def _run(config: BrokerConfig, log: ServerLog) -> None:
+    config = with_absolute_directories(config)
     identity, failed = required_identity(config)
     for path, reason in failed.items():
         log.error("log-directory-failed", path=path, reason=reason)

@@ -228,3 +228,25 @@ def test_leaders_are_elected_on_request(make: Callable[..., Mover], cluster: Rea
     done = run_tool("kafka-leader-election", "--bootstrap-server", cluster.bootstrap, *elect[1:], "9", "--election-type", "preferred")
     assert done.exit_code == 1
     assert f"{mover.topic}-9" in done.stdout + done.stderr
+
+
+def test_an_unclean_election_gives_a_partition_a_leader_that_lacks_records(make: Callable[..., Mover], cluster: RealCluster) -> None:
+    """Broker 2 falls behind, then broker 1 dies: nobody may lead until an administrator accepts the loss."""
+    mover = make("1:2", "min.insync.replicas=1")
+    fill(cluster, mover.topic, 3, partitions=1)
+    cluster.kill(2)
+    eventually(lambda: (view := cluster.partition_view(mover.topic)) and list(view.isr) == [1], what="broker 2 has left the ISR")
+    fill(cluster, mover.topic, 2, partitions=1)
+    cluster.kill(1)
+    cluster.start(2)
+    try:
+        arguments = ("--topic", mover.topic, "--partition", "0", "--election-type")
+        preferred = run_tool("kafka-leader-election", "--bootstrap-server", cluster.bootstrap, *arguments, "preferred")
+        assert (preferred.exit_code, "PreferredLeaderNotAvailableException" in preferred.stdout + preferred.stderr) == (1, True)
+        elected = mover.tool("kafka-leader-election", *arguments, "unclean")
+        assert elected.stdout.strip() == f"Successfully completed leader election (UNCLEAN) for partitions {mover.topic}-0"
+        assert len(_read_all(cluster, mover.topic)) == 3
+    finally:
+        cluster.start(1)
+    cluster.wait_healed()
+    assert len(_read_all(cluster, mover.topic)) == 3

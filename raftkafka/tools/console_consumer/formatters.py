@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-import attrs
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Message
 
 from raftkafka.base.errors import DecodeError
@@ -39,28 +38,8 @@ class FormatError(Exception):
 
 
 _OLD_PACKAGES = ("kafka.tools.", "kafka.coordinator.group.GroupMetadataManager$", "kafka.coordinator.transaction.TransactionLog$")
-_TIMESTAMP_TYPES = {TIMESTAMP_CREATE_TIME: "CreateTime", TIMESTAMP_LOG_APPEND_TIME: "LogAppendTime"}
-
-
-@attrs.frozen(kw_only=True)
-class _Columns:
-    """The properties of the default formatter."""
-
-    timestamp: bool
-    partition: bool
-    offset: bool
-    delivery: bool
-    epoch: bool
-    headers: bool
-    key: bool
-    value: bool
-    key_separator: bytes
-    line_separator: bytes
-    headers_separator: bytes
-    null_literal: bytes
-    key_deserializer: Deserializer | None
-    value_deserializer: Deserializer | None
-    headers_deserializer: Deserializer | None
+_TIMESTAMP_TYPES = {TIMESTAMP_CREATE_TIME: b"CreateTime", TIMESTAMP_LOG_APPEND_TIME: b"LogAppendTime"}
+_COLUMNS = ("timestamp", "partition", "offset", "delivery", "epoch", "headers", "key", "value")
 
 
 def make_formatter(class_name: str, properties: Mapping[str, str]) -> Formatter:
@@ -70,7 +49,7 @@ def make_formatter(class_name: str, properties: Mapping[str, str]) -> Formatter:
         name = name.removeprefix(package)
     match name:
         case "DefaultMessageFormatter" | "LoggingMessageFormatter":
-            return _default(_columns(properties))
+            return _default(properties)
         case "NoOpMessageFormatter":
             return lambda _: b""
         case "OffsetsMessageFormatter":
@@ -86,37 +65,67 @@ def shows_only_values(class_name: str, properties: Mapping[str, str]) -> bytes |
     """The line separator, when the formatter prints values as they are and nothing else; such records need no work at all."""
     if not class_name.endswith(("DefaultMessageFormatter", "LoggingMessageFormatter")):
         return None
-    columns = _columns(properties)
-    others = (columns.timestamp, columns.partition, columns.offset, columns.delivery, columns.epoch, columns.headers, columns.key)
-    return columns.line_separator if columns.value and not any(others) and columns.value_deserializer is None else None
+    plain = _columns_shown(properties) == ["value"] and "value.deserializer" not in properties
+    return _text(properties, "line.separator", "\n") if plain else None
 
 
 def null_literal(properties: Mapping[str, str]) -> bytes:
     """What is shown in place of null."""
-    return properties.get("null.literal", "null").encode()
+    return _text(properties, "null.literal", "null")
 
 
-def _columns(properties: Mapping[str, str]) -> _Columns:
-    def is_on(name: str, default: str = "false") -> bool:
-        return properties.get(name, default).strip().lower() == "true"
+def _default(properties: Mapping[str, str]) -> Formatter:
+    """Cells with the key separator between them, and the line separator at the end."""
+    makers: Mapping[str, Callable[[], Formatter]] = {
+        "timestamp": lambda: _timestamp,
+        "partition": lambda: lambda message: b"Partition:%d" % (message.partition() or 0),
+        "offset": lambda: lambda message: b"Offset:%d" % (message.offset() or 0),
+        "delivery": lambda: lambda _: b"Delivery:NOT_PRESENT",
+        "epoch": lambda: lambda _: b"Epoch:NOT_PRESENT",
+        "headers": lambda: _headers(properties),
+        "key": lambda: _field(Message.key, properties, "key.deserializer"),
+        "value": lambda: _field(Message.value, properties, "value.deserializer"),
+    }
+    cells = [makers[name]() for name in _columns_shown(properties)]
+    between, end = _text(properties, "key.separator", "\t"), _text(properties, "line.separator", "\n")
+    return lambda message: between.join([cell(message) for cell in cells]) + end if cells else b""
 
-    return _Columns(
-        timestamp=is_on("print.timestamp"),
-        partition=is_on("print.partition"),
-        offset=is_on("print.offset"),
-        delivery=is_on("print.delivery"),
-        epoch=is_on("print.epoch"),
-        headers=is_on("print.headers"),
-        key=is_on("print.key"),
-        value=is_on("print.value", "true"),
-        key_separator=properties.get("key.separator", "\t").encode(),
-        line_separator=properties.get("line.separator", "\n").encode(),
-        headers_separator=properties.get("headers.separator", ",").encode(),
-        null_literal=null_literal(properties),
-        key_deserializer=_wanted(properties, "key.deserializer"),
-        value_deserializer=_wanted(properties, "value.deserializer"),
-        headers_deserializer=_wanted(properties, "headers.deserializer"),
-    )
+
+def _columns_shown(properties: Mapping[str, str]) -> list[str]:
+    """The names of the columns, in the order in which they are printed."""
+    wanted = {"print.value": "true", **properties}
+    return [name for name in _COLUMNS if wanted.get(f"print.{name}", "").strip().lower() == "true"]
+
+
+def _timestamp(message: Message) -> bytes:
+    kind, time = message.timestamp()
+    name = _TIMESTAMP_TYPES.get(kind)
+    return b"NO_TIMESTAMP" if name is None else b"%s:%d" % (name, time)
+
+
+def _headers(properties: Mapping[str, str]) -> Formatter:
+    separator, null = _text(properties, "headers.separator", ","), null_literal(properties)
+    decode = _wanted(properties, "headers.deserializer")
+
+    def format(message: Message) -> bytes:
+        headers: Iterable[tuple[str, bytes | str | None]] = message.headers() or ()  # type: ignore[assignment]
+        return separator.join([name.encode() + b":" + _shown(value, null, decode) for name, value in headers]) or b"NO_HEADERS"
+
+    return format
+
+
+def _field(field: Callable[[Message], bytes | str | None], properties: Mapping[str, str], name: str) -> Formatter:
+    """The key or the value; Java gives the word for null to the deserializer too."""
+    null, decode = null_literal(properties), _wanted(properties, name)
+    return lambda message: _shown(field(message), null, decode)
+
+
+def _shown(data: bytes | str | None, null: bytes, decode: Deserializer | None) -> bytes:
+    shown = null if data is None else data.encode() if isinstance(data, str) else data
+    try:
+        return shown if decode is None else decode(shown)
+    except SerializationError as error:
+        raise FormatError(f"org.apache.kafka.common.errors.SerializationException: {error}") from None
 
 
 def _wanted(properties: Mapping[str, str], name: str) -> Deserializer | None:
@@ -129,41 +138,8 @@ def _wanted(properties: Mapping[str, str], name: str) -> Deserializer | None:
     return found
 
 
-def _default(columns: _Columns) -> Formatter:
-    """Each column ends with the key separator, the last one with the line separator."""
-
-    def show(data: bytes | str | None, decode: Deserializer | None) -> bytes:
-        shown = columns.null_literal if data is None else data.encode() if isinstance(data, str) else data
-        try:
-            return shown if decode is None else decode(shown)
-        except SerializationError as error:
-            raise FormatError(f"org.apache.kafka.common.errors.SerializationException: {error}") from None
-
-    def format(message: Message) -> bytes:
-        cells: list[bytes] = []
-        if columns.timestamp:
-            kind, time = message.timestamp()
-            name = _TIMESTAMP_TYPES.get(kind)
-            cells.append(b"NO_TIMESTAMP" if name is None else b"%s:%d" % (name.encode(), time))
-        if columns.partition:
-            cells.append(b"Partition:%d" % (message.partition() or 0))
-        if columns.offset:
-            cells.append(b"Offset:%d" % (message.offset() or 0))
-        if columns.delivery:
-            cells.append(b"Delivery:NOT_PRESENT")
-        if columns.epoch:
-            cells.append(b"Epoch:NOT_PRESENT")
-        if columns.headers:
-            headers: Iterable[tuple[str, bytes | str | None]] = message.headers() or ()  # type: ignore[assignment]
-            shown = [name.encode() + b":" + show(value, columns.headers_deserializer) for name, value in headers]
-            cells.append(columns.headers_separator.join(shown) if shown else b"NO_HEADERS")
-        if columns.key:
-            cells.append(show(message.key(), columns.key_deserializer))
-        if columns.value:
-            cells.append(show(message.value(), columns.value_deserializer))
-        return columns.key_separator.join(cells) + columns.line_separator if cells else b""
-
-    return format
+def _text(properties: Mapping[str, str], name: str, default: str) -> bytes:
+    return properties.get(name, default).encode()
 
 
 def _coordinator(classes: Classes, types: frozenset[int]) -> Formatter:

@@ -17,12 +17,15 @@ RecordDecoder = Callable[[Record], tuple[str | None, str | None]]
 FieldDecoder = Callable[[bytes], str]
 
 DEFAULT_DECODER = "org.apache.kafka.tools.api.StringDecoder"
-_PACKAGE = "org.apache.kafka.tools.api."
+_PACKAGES = ("org.apache.kafka.tools.api.", "kafka.serializer.")
+"""Where Kafka's decoders are, and where they were before Kafka 4."""
 
 
 def field_decoder(class_name: str) -> FieldDecoder:
     """The decoder that one of Kafka's class names stands for; `KeyError` when it is none of them."""
-    return _FIELD_DECODERS[class_name.removeprefix(_PACKAGE)]
+    for package in _PACKAGES:
+        class_name = class_name.removeprefix(package)
+    return _FIELD_DECODERS[class_name]
 
 
 def plain_decoder(key_decoder: FieldDecoder, value_decoder: FieldDecoder) -> RecordDecoder:

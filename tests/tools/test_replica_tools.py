@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 
 from cluster.apache_kafka import ToolResult
 from tests.cluster.real_cluster import RealCluster, eventually
+from tests.cluster.test_log_directories import Cluster as TwoDirectories
 from tests.java.apache_kafka import requires_java
 from tests.java.tool_server import run_tool
 from tests.tools.compare import assert_same, replacing
@@ -35,7 +36,18 @@ def without_trace(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def replicas(our_cluster: RealCluster) -> RealCluster:
+def our_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoDirectories]:
+    """Three brokers with two log directories each."""
+    cluster = TwoDirectories(tmp_path_factory.mktemp("ours"))
+    try:
+        cluster.up()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture(scope="module")
+def replicas(our_cluster: TwoDirectories) -> TwoDirectories:
     """The cluster with a topic of some bytes, and two of equal names' length with so many that a throttled move takes its time."""
     for topic, assignment in (("still", "1:2,2:3,3:1"), *((name, "1:2,2:3") for name in NAMES)):
         made = run_here(
@@ -49,6 +61,16 @@ def replicas(our_cluster: RealCluster) -> RealCluster:
             producer.poll(0)
     assert producer.flush(30) == 0
     return our_cluster
+
+
+def without_directories(text: str) -> str:
+    """The replicas of two topics may lie in different directories."""
+    return re.sub(r"/[^ \",.]*/node\d/data(-2)?", "DIR", text)
+
+
+def same(text: str) -> str:
+    """What differs between what is done to one topic and to the other."""
+    return without_directories(replacing(*NAMES)(text))
 
 
 def plan_file(directory: Path, topic: str, targets: Mapping[int, Sequence[int]], **fields: object) -> str:
@@ -69,7 +91,7 @@ class Pair:
         ours, apaches = each_on_its_own(
             self.cluster, REASSIGN, self.files, lambda path: ("--reassignment-json-file", path, *arguments.split())
         )
-        assert_same(ours, apaches, normalise=replacing(*NAMES), stderr="all")
+        assert_same(ours, apaches, normalise=same, stderr="all")
         return ours
 
     def one(self, index: int, arguments: str) -> str:
@@ -77,7 +99,7 @@ class Pair:
         full = ("--bootstrap-server", self.cluster.bootstrap, "--reassignment-json-file", self.files[index], *arguments.split())
         results = run_here(REASSIGN, *full) if index == 0 else run_tool(REASSIGN, *full)
         assert results.stderr == "", results
-        return f"{results.exit_code}\n{replacing(*NAMES)(results.stdout)}"
+        return f"{results.exit_code}\n{same(results.stdout)}"
 
     def wait_until_nothing_moves(self) -> None:
         eventually(
@@ -87,7 +109,7 @@ class Pair:
         )
 
 
-def test_moves_are_started_watched_and_finished_the_same(replicas: RealCluster, tmp_path: Path) -> None:
+def test_moves_are_started_watched_and_finished_the_same(replicas: TwoDirectories, tmp_path: Path) -> None:
     pair = Pair(replicas, tmp_path, {0: [2, 3], 1: [3, 1]})
     pair.step("--verify")
     started = [pair.one(index, "--execute --additional") for index in (0, 1)]
@@ -98,7 +120,7 @@ def test_moves_are_started_watched_and_finished_the_same(replicas: RealCluster, 
     assert_same(*both_here(replicas, REASSIGN, "--list"), stderr="all")
 
 
-def test_a_throttled_move_is_listed_changed_and_cancelled_the_same(replicas: RealCluster, tmp_path: Path) -> None:
+def test_a_throttled_move_is_listed_changed_and_cancelled_the_same(replicas: TwoDirectories, tmp_path: Path) -> None:
     pair = Pair(replicas, tmp_path, {0: [1, 2, 3], 1: [2, 1]})
     seen: list[list[str]] = [[], []]
     for index in (0, 1):
@@ -132,7 +154,35 @@ def _settings(cluster: RealCluster, topic: str) -> str:
     return replacing(*NAMES)("".join(shown))
 
 
-def test_proposals_begin_with_what_is(replicas: RealCluster, tmp_path: Path) -> None:
+def _is_at_home(part: Mapping[str, object], topic: str) -> bool:
+    return part["partition"] == f"{topic}-0" and not part["isFuture"]
+
+
+def test_moves_between_directories_are_started_and_finished_the_same(replicas: TwoDirectories, tmp_path: Path) -> None:
+    """On broker 2, which has partition 0 of both topics in one of its two directories."""
+    first, second = (str(path) for path in (replicas.node(2).data_dir, replicas.second(2)))
+
+    def directory_of(topic: str) -> str:
+        shown = run_here(LOG_DIRS, "--bootstrap-server", replicas.bootstrap, *f"--describe --broker-list 2 --topic-list {topic}".split())
+        (broker,) = json.loads(shown.stdout.splitlines()[-1])["brokers"]
+        (found,) = [each["logDir"] for each in broker["logDirs"] for part in each["partitions"] if _is_at_home(part, topic)]
+        return str(found)
+
+    targets = {topic: second if directory_of(topic) == first else first for topic in NAMES}
+    pair = Pair(replicas, tmp_path, {0: [2, 3]})
+    pair.files = tuple(plan_file(tmp_path, topic, {0: [2, 3]}, log_dirs=[targets[topic], "any"]) for topic in NAMES)
+    assert "Partition moves-1-0 on broker 2 is not being moved from log dir" in pair.step("--verify").stdout
+    assert "Successfully started moving log directory to" in pair.step("--execute --replica-alter-log-dirs-throttle 100000000").stdout
+    for topic in NAMES:
+        eventually(lambda topic=topic: directory_of(topic) == targets[topic], what=f"{topic} in its new directory")
+    assert "Reassignment of replica moves-1-0-2 completed successfully." in pair.step("--verify").stdout
+    pair.files = tuple(plan_file(tmp_path, topic, {0: [2, 3]}, log_dirs=["/nowhere", "any"]) for topic in NAMES)
+    refused = pair.one(0, "--execute")
+    assert refused.splitlines()[-1] == "Error: Failed to alter dir for NAME-0-2"
+    assert refused == without_trace(pair.one(1, "--execute")) + "\n"
+
+
+def test_proposals_begin_with_what_is(replicas: TwoDirectories, tmp_path: Path) -> None:
     """The proposal is drawn by lot, so only its shape is compared."""
     path = tmp_path / "topics.json"
     path.write_text(json.dumps({"topics": [{"topic": "still"}], "version": 1}))
@@ -158,7 +208,7 @@ def test_proposals_begin_with_what_is(replicas: RealCluster, tmp_path: Path) -> 
         {"version": 3},
     ],
 )
-def test_plans_that_cannot_be_carried_out_are_refused_the_same(replicas: RealCluster, tmp_path: Path, document: object) -> None:
+def test_plans_that_cannot_be_carried_out_are_refused_the_same(replicas: TwoDirectories, tmp_path: Path, document: object) -> None:
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(document))
     only_execute_minds = document == {"partitions": []} or "[9]" in path.read_text()
@@ -167,7 +217,7 @@ def test_plans_that_cannot_be_carried_out_are_refused_the_same(replicas: RealClu
         assert_same(*results, normalise=without_trace, stderr="all")
 
 
-def test_throttles_of_a_broker_that_is_not_alive_are_told_of_at_once(replicas: RealCluster, tmp_path: Path) -> None:
+def test_throttles_of_a_broker_that_is_not_alive_are_told_of_at_once(replicas: TwoDirectories, tmp_path: Path) -> None:
     """Apache's tool waits for it for a minute."""
     path = plan_file(tmp_path, "still", {0: [9]})
     said = run_here(REASSIGN, "--bootstrap-server", replicas.bootstrap, "--reassignment-json-file", path, "--verify")
@@ -175,7 +225,7 @@ def test_throttles_of_a_broker_that_is_not_alive_are_told_of_at_once(replicas: R
     assert said.stdout.splitlines()[-1].endswith("TimeoutException: Broker 9 is not alive, so its throttles cannot be changed.")
 
 
-def test_a_replication_factor_is_kept_when_it_must_be(replicas: RealCluster, tmp_path: Path) -> None:
+def test_a_replication_factor_is_kept_when_it_must_be(replicas: TwoDirectories, tmp_path: Path) -> None:
     path = plan_file(tmp_path, "still", {2: [1, 2, 3]})
     arguments = ("--reassignment-json-file", path, "--execute", "--disallow-replication-factor-change")
     assert_same(*both_here(replicas, REASSIGN, *arguments), stderr="all")
@@ -195,14 +245,14 @@ def test_a_replication_factor_is_kept_when_it_must_be(replicas: RealCluster, tmp
         "--list --bootstrap-controller x:1 --bootstrap-server x:1",
     ],
 )
-def test_wrong_usage_of_reassign_partitions_is_refused_the_same(replicas: RealCluster, arguments: str) -> None:
+def test_wrong_usage_of_reassign_partitions_is_refused_the_same(replicas: TwoDirectories, arguments: str) -> None:
     assert_same(*both_here(replicas, REASSIGN, *shlex.split(arguments)), normalise=without_trace)
 
 
 # --- leaders
 
 
-def test_elections_end_the_same(replicas: RealCluster, tmp_path: Path) -> None:
+def test_elections_end_the_same(replicas: TwoDirectories, tmp_path: Path) -> None:
     path = tmp_path / "elections.json"
 
     def named(*partitions: tuple[str, int]) -> None:
@@ -228,7 +278,7 @@ def test_elections_end_the_same(replicas: RealCluster, tmp_path: Path) -> None:
         assert_same(*both_here(replicas, ELECT, "--election-type", "preferred", "--path-to-json-file", str(path)))
 
 
-def test_a_leader_is_sent_home(replicas: RealCluster) -> None:
+def test_a_leader_is_sent_home(replicas: TwoDirectories) -> None:
     """After a move the first replica leads again when it is asked for."""
     for run, topic in ((run_here, "home-1"), (run_tool, "home-2")):
         address = ("--bootstrap-server", replicas.bootstrap)
@@ -253,7 +303,7 @@ def test_a_leader_is_sent_home(replicas: RealCluster) -> None:
         "",
     ],
 )
-def test_log_directories_are_shown_the_same(replicas: RealCluster, arguments: str) -> None:
+def test_log_directories_are_shown_the_same(replicas: TwoDirectories, arguments: str) -> None:
     assert_same(*both_here(replicas, LOG_DIRS, *arguments.split()))
 
 
@@ -283,16 +333,16 @@ def changing(text: str) -> str:
         "--command-config /nowhere add-controller",
     ],
 )
-def test_the_quorum_is_shown_the_same(replicas: RealCluster, arguments: str) -> None:
+def test_the_quorum_is_shown_the_same(replicas: TwoDirectories, arguments: str) -> None:
     assert_same(*both_here(replicas, QUORUM, *arguments.split()), normalise=changing, stderr="all")
 
 
-def test_a_controller_file_is_read_the_same(replicas: RealCluster) -> None:
+def test_a_controller_file_is_read_the_same(replicas: TwoDirectories) -> None:
     path = str(replicas.node(2).properties_path)
     assert_same(*both_here(replicas, QUORUM, "--command-config", path, "add-controller", "--dry-run"), stderr="all")
 
 
-def test_brokers_that_keep_their_voters_say_so(replicas: RealCluster) -> None:
+def test_brokers_that_keep_their_voters_say_so(replicas: TwoDirectories) -> None:
     arguments = "remove-controller -i 9 -d AAAAAAAAAAAAAAAAAAAAAQ"
     ours, apaches = both_here(replicas, QUORUM, *arguments.split())
     assert ours.exit_code == apaches.exit_code == 1

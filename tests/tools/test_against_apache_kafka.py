@@ -14,6 +14,7 @@ import pytest
 
 from cluster.bench.systems import System
 from tests.java.apache_kafka import requires_java
+from tests.java.apache_kafka import run_tool as run_as_process
 from tests.java.tool_server import run_tool
 from tests.tools.compare import assert_same, both, ours_only, replacing, run_ours, with_bootstrap
 
@@ -85,14 +86,15 @@ def test_a_question_has_the_same_answer(apache: System, tool: str, arguments: Ar
 
 
 def test_both_partition_by_the_same_hash(apache: System) -> None:
-    """Keys that our producer sends lie where Apache's puts them."""
+    """Keys that our producer sends lie where Apache's puts them, which sends its last records when its process ends."""
     lines = "".join(f"key{number}\tvalue{number}\n" for number in range(20))
     ours_only(apache, "kafka-topics", "--create", "--topic", "hashed", "--partitions", "3")
-    run_tool(
+    sent = run_as_process(
         "kafka-console-producer",
         *with_bootstrap(apache, "kafka-console-producer", ("--topic", "hashed", "--reader-property", "parse.key=true")),
         stdin=lines,
     )
+    assert sent.exit_code == 0, sent
     counts = [
         re.sub(r"^[^:]*:", "", ours_only(apache, "kafka-get-offsets", "--topic", topic).stdout, flags=re.MULTILINE)
         for topic in ("read.ours", "hashed")

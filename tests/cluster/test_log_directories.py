@@ -20,7 +20,8 @@ from raftkafka.protocol.messages.alter_replica_log_dirs import AlterReplicaLogDi
 from raftkafka.protocol.messages.describe_log_dirs import DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirsResult
 from raftkafka.storage.meta_properties import META_PROPERTIES_FILE, MetaProperties, encode_meta_properties
 from tests.cluster.real_cluster import RealCluster, eventually
-from tests.java.apache_kafka import requires_java, run_tool
+from tests.java.apache_kafka import requires_java
+from tests.java.tool_server import run_tool
 
 pytestmark = pytest.mark.cluster
 
@@ -134,9 +135,16 @@ def read_all(bootstrap: str, count: int) -> list[bytes]:
     return values
 
 
+def replicas_of(cluster: Cluster, partition: int) -> list[int]:
+    view = cluster.view()
+    assert view is not None
+    (replicas,) = [each.replicas for each in view.partitions if (each.topic, each.partition) == (TOPIC, partition)]
+    return list(replicas)
+
+
 @requires_java
 @pytest.mark.java
-def test_directory_fails_under_load_and_comes_back_and_logs_move(cluster: Cluster) -> None:
+def test_directory_fails_under_load_and_comes_back_and_logs_move(cluster: Cluster, tmp_path: Path) -> None:
     load = Load(cluster.bootstrap)
     load.send(600)
     inside = eventually(lambda: cluster.partitions_in(2, cluster.second(2)), what="replicas in the second directory")
@@ -174,6 +182,19 @@ def test_directory_fails_under_load_and_comes_back_and_logs_move(cluster: Cluste
         assert cluster.move(2, partition, cluster.second(2)) == ErrorCode.NONE
     load.send(600)
     eventually(lambda: cluster.partitions_in(2, cluster.second(2)) == list(range(PARTITIONS)), what="all logs in the second directory")
+    plan = tmp_path / "plan.json"
+    replicas = replicas_of(cluster, 0)
+    where = [str(cluster.node(2).data_dir) if node_id == 2 else "any" for node_id in replicas]
+    back = {"topic": TOPIC, "partition": 0, "replicas": replicas, "log_dirs": where}
+    plan.write_text(json.dumps({"version": 1, "partitions": [back]}))
+    arguments = ("--bootstrap-server", cluster.bootstrap, "--reassignment-json-file", str(plan))
+    executed = run_tool("kafka-reassign-partitions", *arguments, "--execute")
+    assert (
+        f"Successfully started moving log directory to {cluster.node(2).data_dir} for replica orders-0 with broker 2" in executed.stdout
+    ), executed
+    done = "Reassignment of replica orders-0-2 completed successfully."
+    eventually(lambda: done in run_tool("kafka-reassign-partitions", *arguments, "--verify").stdout, what="the end of the move")
+    assert cluster.partitions_in(2, cluster.node(2).data_dir) == [0]
     cluster.kill(1)
     cluster.start(1)
     load.send(300)

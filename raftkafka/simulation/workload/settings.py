@@ -58,6 +58,8 @@ class WorkloadSettings:
     """Of each writer in each partition."""
     table_interval_ms: int = 60
     """Mean pause of a writer between two batches."""
+    table_restart_share: float = 0.03
+    """How many batches a writer goes before it begins anew, as another producer."""
     table_delete_share: float = 0.2
     """How many writes are deletions."""
     table_patience_ms: int = 3_000

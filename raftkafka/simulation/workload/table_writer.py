@@ -61,6 +61,8 @@ class TableWriter:
             queue.held = True
             heap.spawn(queue.run())
         while self.running:
+            if rng.random() < self._settings.table_restart_share:
+                self._begin_anew()
             if self._broken:
                 await self._get_id()
             await self._write_batch()

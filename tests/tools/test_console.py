@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from cluster.apache_kafka import ToolResult
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.cluster
 
 PRODUCER, CONSUMER = "kafka-console-producer", "kafka-console-consumer"
 MATRIX_TOPIC = "matrix"
+PARTITIONS = 7
 KEYS = ("--reader-property", "parse.key=true", "--reader-property", "key.separator=:")
 
 
@@ -283,7 +284,7 @@ def test_records_land_where_apaches_producer_puts_them(cluster: RealCluster, fre
     stem = fresh_name("p")
     names = [(f"{stem}-{number}-o", f"{stem}-{number}-a") for number in range(len(PRODUCER_MATRIX))]
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
-    for created in admin.create_topics([NewTopic(name, 7, 1) for pair in names for name in pair]).values():
+    for created in admin.create_topics([NewTopic(name, PARTITIONS, 1) for pair in names for name in pair]).values():
         created.result()
     for (ours_name, apaches_name), (arguments, stdin) in zip(names, PRODUCER_MATRIX, strict=True):
         ours = ours_only(cluster, PRODUCER, "--topic", ours_name, *arguments, stdin=stdin)
@@ -341,15 +342,17 @@ def processed(result: ToolResult) -> list[str]:
     return [line for line in result.stderr.splitlines() if line.startswith("Processed a total of ")]
 
 
-def landed_records(cluster: RealCluster, topic: str, count: int) -> list[str]:
-    """The records of a topic; those without a key may be in any partition."""
-    shown = [f"print.{name}=true" for name in ("partition", "headers", "key")]
-    properties = [word for name in shown for word in ("--formatter-property", name)]
-    result = ours_only(
-        cluster, CONSUMER, "--topic", topic, "--from-beginning", "--max-messages", str(count), "--timeout-ms", "20000", *properties
-    )
-    lines = [line.split("\t") for line in result.stdout.splitlines()]
-    return sorted("\t".join(line[1:] if line[2] == "null" else line) for line in lines)
+def landed_records(cluster: RealCluster, topic: str, count: int) -> list[tuple[object, ...]]:
+    """The records of a topic with their partitions; those without a key may be in any."""
+    consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "landed"})
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(PARTITIONS)])
+    try:
+        found = consumer.consume(count, timeout=20)
+    finally:
+        consumer.close()
+    assert len(found) == count
+    records = [(None if each.key() is None else each.partition(), each.key(), each.value(), each.headers()) for each in found]
+    return sorted(records, key=repr)
 
 
 def records_of(result: ToolResult, group: str) -> list[str]:

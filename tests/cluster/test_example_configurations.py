@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from raftkafka.broker.config_loader import config_from_entries
+from raftkafka.broker.properties import parse_properties
+from raftkafka.metadata.config_defs import BROKER_DEFS
 from tests.cluster.real_cluster import eventually
 
 pytestmark = pytest.mark.cluster
@@ -70,7 +74,14 @@ def _program(*arguments: str) -> None:
 
 def _produce_and_ask_for_brokers(bootstrap: str, *, brokers: set[int], replicas: int) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    eventually(lambda: set(admin.list_topics(timeout=15).brokers) == brokers, what=f"brokers {brokers}")
+
+    def all_are_there() -> bool:
+        try:
+            return set(admin.list_topics(timeout=2).brokers) == brokers
+        except KafkaException:  # nobody listens yet
+            return False
+
+    eventually(all_are_there, timeout_s=40, what=f"brokers {brokers}")
     admin.create_topics([NewTopic("t", num_partitions=3, replication_factor=replicas)])["t"].result(15)
     errors: list[KafkaError | None] = []
 
@@ -97,8 +108,21 @@ def test_three_combined_nodes(run: Run, free_ports: FreePorts) -> None:
     _produce_and_ask_for_brokers(f"127.0.0.1:{ports['9092']}", brokers={1, 2, 3}, replicas=3)
 
 
-def test_a_controller_and_two_brokers_beside_it(run: Run, free_ports: FreePorts) -> None:
-    names = ["9092", "9093", "19092"]
-    ports = dict(zip(names, free_ports(3), strict=True))
+def test_three_controllers_and_two_brokers_beside_them(run: Run, free_ports: FreePorts) -> None:
+    names = ["9092", "9093", "19092", "19093", "19094"]
+    ports = dict(zip(names, free_ports(5), strict=True))
     run(sorted((CONFIGS / "separate-roles").glob("*.properties")), ports)
-    _produce_and_ask_for_brokers(f"127.0.0.1:{ports['9093']}", brokers={2, 3}, replicas=2)
+    _produce_and_ask_for_brokers(f"127.0.0.1:{ports['9093']}", brokers={4, 5}, replicas=2)
+
+
+def test_what_is_commented_out_is_the_default_or_good_as_well() -> None:
+    """Who takes a number sign away gets what the comment promises."""
+    text = (CONFIGS / "server.properties").read_text()
+    for key, value in re.findall(r"^#([a-z.]+)=(.*)$", text, re.MULTILINE):
+        if not key.startswith(("listener", "advertised", "inter")):
+            assert BROKER_DEFS[key].default == value, key
+    named = re.sub(r"^#(listeners|advertised.listeners=LAN|listener.security|inter.broker)", r"\1", text, flags=re.MULTILINE)
+    entries = parse_properties(named.replace("#PLAINTEXT", ""), source="server.properties")
+    config = config_from_entries(entries)
+    assert [each.name for each in config.broker_listeners] == ["LAN", "WAN"]
+    assert [(each.host, each.port) for each in config.advertised_listeners] == [("10.0.0.1", 9092), ("kafka.example.org", 9192)]

@@ -63,7 +63,8 @@ class DeleteRecordsService:
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
-        self._waiting: dict[Partition, list[_Waiter]] = {}
+        self.waiting: dict[Partition, list[_Waiter]] = {}
+        """What waits for followers, by partition."""
         self.deadlines: Deadlines[_Pending] = Deadlines(granularity_ms=16)
 
     def delete(self, entries: Sequence[tuple[PartitionKey, int]], *, timeout_ms: int, now_ms: int, done: DeleteDone) -> None:
@@ -82,7 +83,7 @@ class DeleteRecordsService:
             if result.low_watermark < offset:
                 waiter = _Waiter(leader, offset, result, pending)
                 pending.waiters.append(waiter)
-                self._waiting.setdefault(leader.partition, []).append(waiter)
+                self.waiting.setdefault(leader.partition, []).append(waiter)
         if not pending.waiters:
             done(pending.results)
             return
@@ -108,7 +109,7 @@ class DeleteRecordsService:
 
     def low_watermark_moved(self, leader: Leader) -> None:
         """A follower told where its log starts, or one that was waited for is gone: answers what that completes."""
-        waiters = self._waiting.get(leader.partition)
+        waiters = self.waiting.get(leader.partition)
         if waiters is None:
             return
         low_watermark = leader.low_watermark()
@@ -122,13 +123,13 @@ class DeleteRecordsService:
 
     def brokers_changed(self) -> None:
         """Who is alive may have changed, and with it who is waited for."""
-        for partition in list(self._waiting):
+        for partition in list(self.waiting):
             if partition.leader is not None:
                 self.low_watermark_moved(partition.leader)
 
     def leadership_lost(self, partition: Partition) -> None:
         """Nobody tells this broker any more where the followers' logs start."""
-        for waiter in self._waiting.pop(partition, ()):
+        for waiter in self.waiting.pop(partition, ()):
             waiter.result.error_code = int(ErrorCode.NOT_LEADER_OR_FOLLOWER)
             self._complete(waiter)
 
@@ -140,14 +141,14 @@ class DeleteRecordsService:
                     waiter.request = None
                     waiter.result.error_code = int(ErrorCode.REQUEST_TIMED_OUT)
                     partition = waiter.leader.partition
-                    self._keep(partition, [each for each in self._waiting.get(partition, ()) if each.request is not None])
+                    self._keep(partition, [each for each in self.waiting.get(partition, ()) if each.request is not None])
             request.done(request.results)
 
     def _keep(self, partition: Partition, waiters: list[_Waiter]) -> None:
         if waiters:
-            self._waiting[partition] = waiters
+            self.waiting[partition] = waiters
         else:
-            self._waiting.pop(partition, None)
+            self.waiting.pop(partition, None)
 
     def _complete(self, waiter: _Waiter) -> None:
         request = waiter.request

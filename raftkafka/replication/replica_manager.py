@@ -159,7 +159,8 @@ class ReplicaManager:
 
     def _acknowledged(self, leader: Leader, follower: NodeId, now_ms: int) -> None:
         """A follower told what it has."""
-        self._deletions.low_watermark_moved(leader)
+        if self._deletions.waiting:
+            self._deletions.low_watermark_moved(leader)
         if leader.advance_high_watermark(now_ms):
             self._replicas.touched[leader.partition] = None
         if len(leader.isr) <= len(leader.followers):

@@ -44,7 +44,7 @@ class LogMachine(RuleBasedStateMachine):
     def end(self) -> int:
         return self.start + len(self.records)
 
-    @rule(count=st.integers(1, 4), producer_id=st.sampled_from((-1, *PRODUCERS)), size=st.sampled_from((1, 30, 120)))
+    @rule(count=st.integers(1, 4), producer_id=st.sampled_from((-1, *PRODUCERS)), size=st.sampled_from((1, 30, 110)))
     def append_as_leader(self, count: int, producer_id: int, size: int) -> None:
         values = [self.new_value(size) for _ in range(count)]
         sequence = self.last_sequence(producer_id) + 1 if producer_id >= 0 else -1

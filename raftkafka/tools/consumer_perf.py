@@ -22,6 +22,7 @@ from raftkafka.tools.errors import ToolError, UsageError
 from raftkafka.tools.metrics_table import LastStatistics
 from raftkafka.tools.options import OptionParser, Options, flag, value
 from raftkafka.tools.properties_file import parse_settings, read_properties
+from raftkafka.tools.topic_pattern import subscription_of
 
 BATCH_RECORDS = 10_000
 POLL_S = 0.1
@@ -210,7 +211,7 @@ def _wishes(options: Options) -> Wishes:
             print(f"Warning: --{old} is deprecated. Use --{new} instead.")
     include = options.text("include")
     return Wishes(
-        topic=options.required("topic") if include is None else f"^({include})$",
+        topic=options.required("topic") if include is None else subscription_of(include),
         num_records=options.number("num-records" if options.has("num-records") else "messages", bits=64) or 0,
         settings=_settings(options),
         detailed=options.has("show-detailed-stats"),

@@ -22,6 +22,7 @@ from raftkafka.tools.clients import check_bootstrap, java_error, log, open_consu
 from raftkafka.tools.console_consumer.command_line import PARSER, CommandLine, read_command_line
 from raftkafka.tools.console_consumer.formatters import FormatError, Formatter, make_formatter, null_literal, shows_only_values
 from raftkafka.tools.errors import UsageError
+from raftkafka.tools.topic_pattern import subscription_of
 
 WAKE_S = 0.1
 BATCH_RECORDS = 1000
@@ -100,7 +101,7 @@ class _Run:
     def _start(self) -> None:
         command = self._command
         if command.include is not None:
-            self._consumer.subscribe([f"^({command.include})$"])
+            self._consumer.subscribe([subscription_of(command.include)])
         elif command.partition is None:
             self._consumer.subscribe([command.topic or ""])
         else:

@@ -196,6 +196,7 @@ def test_plans_are_the_same(groups: RealCluster, scenario: str) -> None:
         "--group g-new --topic alpha --to-current --dry-run",
         "--group g-empty --topic nothing --to-earliest --dry-run",
         "--group g-empty --topic alpha:7,8 --to-earliest --dry-run",
+        "--group g-empty --topic nothing:0 --to-earliest --dry-run",
         "--group g-empty --topic '' --to-earliest --dry-run",
     ],
 )

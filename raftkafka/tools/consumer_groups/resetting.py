@@ -19,7 +19,7 @@ from raftkafka.tools.consumer_groups.groups import EMPTY, Committed, committed_o
 from raftkafka.tools.consumer_groups.log_offsets import EARLIEST, LATEST, log_offsets
 from raftkafka.tools.consumer_groups.offset_plan import Plan, plan_as_csv, plan_from_csv, read_plan
 from raftkafka.tools.consumer_groups.options import SCENARIOS, long_value
-from raftkafka.tools.consumer_groups.scopes import named_partitions
+from raftkafka.tools.consumer_groups.scopes import check_partitions, named_partitions
 from raftkafka.tools.consumer_groups.times import duration_ms, timestamp_ms
 from raftkafka.tools.errors import UsageError
 from raftkafka.tools.java_errors import log_warning
@@ -64,6 +64,7 @@ async def _plan(cluster: ClusterClient, options: Options, group_id: str) -> Plan
 
 async def _offsets(cluster: ClusterClient, options: Options, group_id: str) -> Plan:
     partitions = await _scope(cluster, options, group_id)
+    await check_partitions(cluster, partitions)
     if options.has("to-offset"):
         offset = long_value(options, "to-offset")
         return await _in_range(cluster, dict.fromkeys(partitions, offset))

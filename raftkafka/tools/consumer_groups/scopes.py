@@ -8,7 +8,7 @@ from raftkafka.base.errors import ErrorCode
 from raftkafka.base.ids import TopicPartition
 from raftkafka.client.cluster import ClusterClient
 from raftkafka.protocol.messages.metadata import MetadataResponseTopic
-from raftkafka.tools.consumer_groups.failure import CommandFailed
+from raftkafka.tools.consumer_groups.failure import CommandFailed, raise_for
 from raftkafka.tools.errors import UsageError
 from raftkafka.tools.java_errors import default_message
 
@@ -39,25 +39,31 @@ async def known_topics(cluster: ClusterClient, names: Sequence[str]) -> dict[str
 
 
 async def named_partitions(cluster: ClusterClient, arguments: Sequence[str]) -> list[TopicPartition]:
-    """The partitions of all --topic options; `CommandFailed` when one does not exist or has no leader."""
+    """The partitions of all --topic options; `CommandFailed` when a topic does not exist."""
     partitions, topics = split_topics(arguments)
     if "" in topics:
         raise CommandFailed("The given topic name '' cannot be represented in a request.")
-    known = await known_topics(cluster, [*topics, *(partition.topic for partition in partitions)])
+    known = await known_topics(cluster, topics)
     for name in topics:
         code = known[name].error_code
         if code != ErrorCode.NONE:
             raise CommandFailed(default_message(code))
-    existing = {
+    whole = [TopicPartition(name, each.partition_index) for name in topics for each in known[name].partitions]
+    return list(dict.fromkeys([*partitions, *whole]))
+
+
+async def check_partitions(cluster: ClusterClient, partitions: Sequence[TopicPartition]) -> None:
+    """`CommandFailed` when some of the partitions do not exist or have no leader."""
+    known = await known_topics(cluster, [partition.topic for partition in partitions])
+    for topic in known.values():
+        raise_for(topic.error_code, wrapped=True)
+    leaders = {
         TopicPartition(name, partition.partition_index): partition.leader_id
         for name, topic in known.items()
         for partition in topic.partitions
     }
-    chosen = [*partitions, *(TopicPartition(name, each.partition_index) for name in topics for each in known[name].partitions)]
-    chosen = list(dict.fromkeys(chosen))
-    _check("do not exist", [partition for partition in chosen if partition not in existing])
-    _check("have no leader", [partition for partition in chosen if existing[partition] < 0])
-    return chosen
+    _check("do not exist", [partition for partition in partitions if partition not in leaders])
+    _check("have no leader", [partition for partition in partitions if leaders[partition] < 0])
 
 
 def _check(fault: str, partitions: Sequence[TopicPartition]) -> None:

@@ -15,14 +15,14 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 import trio
 
 from raftkafka.base.errors import CorruptRecord, DecodeError, DiskError
 from raftkafka.broker.config import BrokerConfig
-from raftkafka.broker.formatting import FormatError, directories_of, required_identity
+from raftkafka.broker.formatting import FormatError, UnreadableDirectory, directories_of, required_identity
 from raftkafka.broker.node import BrokerNode
 from raftkafka.server.disk import PosixDisk
 from raftkafka.server.driver import NodeHalted
@@ -99,8 +99,11 @@ def _run(config: BrokerConfig, log: ServerLog) -> None:
     for path, reason in failed.items():
         log.error("log-directory-failed", path=path, reason=reason)
     max_descriptors = _raise_descriptor_limit()
-    with _locked([path for path in directories_of(config) if path not in failed]):
+    with locked([path for path in directories_of(config) if path not in failed]) as refused:
+        if config.metadata_log_dir in refused or set(config.log_dirs) <= {*failed, *refused}:
+            raise UnreadableDirectory("; ".join(f"{path} cannot be locked: {reason}" for path, reason in refused.items()))
         disk = PosixDisk("", max_open_files=max_descriptors // 2 - RESERVED_DESCRIPTORS)
+        disk.fail(list(refused))
         node = BrokerNode(config=config, disk=disk, rng=random.SystemRandom(), meta=identity, request_timer=time.thread_time_ns)
         log.levels = node.parts.services.log_levels
 
@@ -113,7 +116,7 @@ def _run(config: BrokerConfig, log: ServerLog) -> None:
                 log=log,
                 admit=node.parts.services.connections.admit,
                 faults_path=os.path.join(config.metadata_log_dir, FAULTS_FILE),
-                fail_directories=disk.fail,
+                fail_directories=lambda paths: disk.fail([*refused, *paths]),
                 listening=lambda addresses: log.info("listening", addresses=",".join(map(str, addresses))),
             )
 
@@ -121,17 +124,23 @@ def _run(config: BrokerConfig, log: ServerLog) -> None:
 
 
 @contextlib.contextmanager
-def _locked(directories: Sequence[str]) -> Iterator[None]:
-    """Holds the lock of every log directory that works: two processes in one directory would destroy it."""
+def locked(directories: Sequence[str]) -> Iterator[Mapping[str, str]]:
+    """Holds the lock of every log directory: two processes in one directory would destroy it. Gives those that cannot be written to, as when
+    their file system has become read-only, with the reasons; they are not to be used."""
+    refused: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         for directory in directories:
-            descriptor = os.open(os.path.join(directory, LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                descriptor = os.open(os.path.join(directory, LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                refused[directory] = error.strerror or str(error)
+                continue
             stack.callback(os.close, descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise DirectoryInUse(f"another process uses {directory}. Stop it first, or choose other log.dirs.") from None
-        yield
+        yield refused
 
 
 def _raise_descriptor_limit() -> int:

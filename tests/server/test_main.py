@@ -13,7 +13,7 @@ from raftkafka.base.ids import ZERO_ID, id_to_text
 from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.config_loader import config_from_properties
 from raftkafka.broker.formatting import format_directories
-from raftkafka.server.main import LOCK_FILE, run_broker, server_settings
+from raftkafka.server.main import LOCK_FILE, DirectoryInUse, locked, run_broker, server_settings
 
 CLUSTER_ID = id_to_text(ZERO_ID)
 
@@ -66,3 +66,16 @@ def test_buffer_sizes_are_the_kernels_unless_set(tmp_path: Path) -> None:
 
 def test_connections_leave_descriptors_for_files(tmp_path: Path) -> None:
     assert server_settings(one_node(tmp_path), max_descriptors=2048).max_connections == 1024
+
+
+def test_directory_that_cannot_be_locked_is_named_and_the_others_are_held(tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bad" / LOCK_FILE).mkdir()  # as little to be opened for writing as any file of a read-only file system
+    paths = [str(tmp_path / name) for name in ("good", "bad")]
+    with locked(paths) as refused:
+        assert list(refused) == [paths[1]]
+        with pytest.raises(DirectoryInUse), locked(paths):
+            pass
+    with locked(paths[:1]) as refused:
+        assert not refused

@@ -24,6 +24,7 @@ from raftkafka.simulation.invariants.restated import restated_by
 from raftkafka.simulation.liveness import Liveness
 from raftkafka.simulation.offset_checks import stale_offsets
 from raftkafka.simulation.profiles import Profile
+from raftkafka.simulation.spectator import unsettled_directories
 from raftkafka.simulation.watch import Watcher
 from raftkafka.simulation.workload.clients import Clients
 from raftkafka.simulation.world import MakeNode, Violation, World, WorldSettings
@@ -195,6 +196,8 @@ class Run:
             clients.table.check_replicas()
         if clients.reassigner is not None:
             self._finish(clients.reassigner.check(), liveness_ms, "where the partitions are could not be read")
+        if clients.mover is not None:
+            self._wait(lambda: not unsettled_directories(self.world), "not every log is in a directory, and known to be there,")
         if clients.limiter is not None:
             self._finish(clients.limiter.check(), liveness_ms, "the quotas could not be read")
         return [Violation(text, invariant="batches") for text in violations_of(clients.recording.sent, reader.logs)]

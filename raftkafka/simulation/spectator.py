@@ -46,6 +46,20 @@ def leaders_of(world: World) -> list[str]:
     return [machine_of(partition.leader) for _, partition in partitions_of(image) if partition.leader >= 0] if image is not None else []
 
 
+def unsettled_directories(world: World) -> list[str]:
+    """Which logs are still on their way to another directory, and which are elsewhere than the metadata has them."""
+    image = newest_image(world)
+    found = []
+    for name, node in running_nodes(world):
+        logs = node.parts.logs
+        found += [f"{name} still moves {move.place}" for move in logs.moves]
+        for log in logs:
+            partition = image.partition(log.key) if image is not None else None
+            if partition is not None and partition.directory(node.config.node_id) != logs.placement.assignment(log.key):
+                found.append(f"{name} has {log.topic}-{log.partition} in {log.directory}, and the metadata has it elsewhere")
+    return found
+
+
 def others_have_all(world: World, name: str) -> bool:
     """Whether every partition of a node has another replica that must have its records: then the node may lose them.
 

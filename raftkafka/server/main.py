@@ -125,8 +125,10 @@ def _run(config: BrokerConfig, log: ServerLog) -> None:
 
 @contextlib.contextmanager
 def locked(directories: Sequence[str]) -> Iterator[Mapping[str, str]]:
-    """Holds the lock of every log directory: two processes in one directory would destroy it. Gives those that cannot be written to, as when
-    their file system has become read-only, with the reasons; they are not to be used."""
+    """Holds the lock of every log directory: two processes in one directory would destroy it.
+
+    Gives those that cannot be written to, as when their file system has become read-only, with the reasons; they are not to be used.
+    """
     refused: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         for directory in directories:

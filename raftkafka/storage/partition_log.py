@@ -388,6 +388,7 @@ class PartitionLog:
         with _OfflineOnFailure(self):
             if count == len(self._segments):
                 self.roll()
+                self._segments.active.create_file()  # nothing else tells the next start where the log goes on
             self.advance_log_start(max(self._segments[count].base_offset, self.log_start_offset))
             for index in range(count):
                 producer_snapshots.delete(self._disk, self.directory, self._segments[index].base_offset)

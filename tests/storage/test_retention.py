@@ -144,3 +144,20 @@ def test_producer_of_deleted_records_is_known_after_a_restart() -> None:
     world.restart()
     assert world.log.log_start_offset == 4
     assert world.append(b"2", producer_id=7, producer_epoch=0, base_sequence=2).duplicate
+
+
+@pytest.mark.parametrize("seed", [None, *range(20)])
+def test_log_of_which_all_has_expired_keeps_its_end_through_a_crash(seed: int | None) -> None:
+    """The log start is checkpointed now and then only; the name of the empty segment must tell where to go on."""
+    world = LogWorld(attrs.evolve(SMALL, retention_ms=1_000))
+    for number in range(12):
+        world.append(b"%d" % number)
+    world.flush()
+    world.log.retention(DAY_MS, 12)
+    assert (world.log.log_start_offset, world.log.log_end_offset) == (12, 12)
+    if seed is None:
+        world.restart()
+    else:
+        world.power_failure(seed)
+    assert world.log.log_end_offset == 12
+    assert world.append(b"12").base_offset == 12

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -105,6 +107,15 @@ def refusal(settings: Mapping[str, str], topic: str | None = None) -> str | None
             " group.protocol=classic on the consumer configs to revert to the CLASSIC protocol until the cluster is upgraded."
         )
     return None
+
+
+def end_on_sigterm() -> None:
+    """Lets SIGTERM end the tool as an exception does, so that what was begun is finished; the exit code is that of a JVM."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def log(level: str, text: str, logger: str, error: str = "") -> None:

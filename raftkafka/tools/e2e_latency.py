@@ -12,8 +12,6 @@ from collections.abc import Sequence
 
 import attrs
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from raftkafka.tools.clients import check_bootstrap, java_error, open_consumer, open_producer
 from raftkafka.tools.errors import ToolError, UsageError
@@ -151,6 +149,9 @@ def _partitions(consumer: Consumer, wishes: Wishes, settings: dict[str, str]) ->
 
 
 def _create_topic(topic: str, settings: dict[str, str]) -> None:
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
     admin = AdminClient(dict(librdkafka_settings(settings)))
     try:
         admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])[topic].result()

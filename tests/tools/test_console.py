@@ -92,7 +92,10 @@ def test_a_line_that_is_wrong_ends_it_after_those_before(cluster: RealCluster, f
     assert consume(cluster, topic) == ["good"]
 
 
-def test_records_are_asked_for_on_a_terminal(cluster: RealCluster, fresh_name: Callable[[str], str]) -> None:
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_records_are_asked_for_on_a_terminal_and_sent_when_interrupted(
+    cluster: RealCluster, fresh_name: Callable[[str], str], number: signal.Signals, exit_code: int
+) -> None:
     topic = fresh_name("typed")
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "raftkafka.cli.main", PRODUCER, "--bootstrap-server", cluster.bootstrap, "--topic", topic]
@@ -102,8 +105,8 @@ def test_records_are_asked_for_on_a_terminal(cluster: RealCluster, fresh_name: C
         assert read_until(ours, ">").endswith(">")
         os.write(ours, b"hello\n")
         assert read_until(ours, "hello\r\n>").endswith(">")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        process.send_signal(number)
+        assert process.wait(20) == exit_code
     finally:
         process.kill()
         os.close(ours)

@@ -9,7 +9,8 @@ from confluent_kafka import Message
 
 from raftkafka.group.records import CommittedOffset, GroupMetadata, group_record, offset_record
 from raftkafka.tools.console_consumer.deserializers import SerializationError, deserializer
-from raftkafka.tools.console_consumer.formatters import FormatError, make_formatter, shows_only_values
+from raftkafka.tools.console_consumer.errors import FormatError
+from raftkafka.tools.console_consumer.formatters import make_formatter, shows_only_values
 
 DEFAULT = "org.apache.kafka.tools.consumer.DefaultMessageFormatter"
 

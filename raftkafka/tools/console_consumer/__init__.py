@@ -14,19 +14,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from types import FrameType
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from raftkafka.tools.clients import check_bootstrap, java_error, log, open_consumer, refusal
+from raftkafka.tools.clients import check_bootstrap, end_on_sigterm, java_error, log, open_consumer, refusal
 from raftkafka.tools.console_consumer.command_line import PARSER, CommandLine, read_command_line
-from raftkafka.tools.console_consumer.formatters import FormatError, Formatter, make_formatter, null_literal, shows_only_values
+from raftkafka.tools.console_consumer.errors import FormatError
+from raftkafka.tools.console_consumer.formatters import Formatter, make_formatter, null_literal, shows_only_values
 from raftkafka.tools.errors import UsageError
 from raftkafka.tools.topic_pattern import subscription_of
 
 WAKE_S = 0.1
 BATCH_RECORDS = 1000
-TERMINATED = 143
 
 _TOOL = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 _TERMINATING = "Error processing message, terminating consumer process: "
@@ -56,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         log("ERROR", _TERMINATING, _TOOL, refused)
         print("Processed a total of 0 messages", file=sys.stderr)
         return 0
-    signal.signal(signal.SIGTERM, _terminate)
+    end_on_sigterm()
     consumer = open_consumer(_librdkafka_extras(command))
     run = _Run(consumer, command, formatter)
     try:
@@ -201,7 +200,3 @@ def _librdkafka_extras(command: CommandLine) -> dict[str, str]:
     if command.include is not None and settings.get("exclude.internal.topics", "true") == "true":
         settings.setdefault("topic.blacklist", _INTERNAL_TOPICS)
     return settings
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)

@@ -14,27 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Message
 
-from raftkafka.base.errors import DecodeError
-from raftkafka.protocol.json_form import compact
 from raftkafka.tools.console_consumer.deserializers import Deserializer, SerializationError, deserializer
-from raftkafka.tools.coordinator_json import (
-    KEY_CLASSES,
-    TRANSACTION_KEY_CLASSES,
-    Classes,
-    UnknownRecordType,
-    key_json,
-    record_type,
-    value_json,
-)
+from raftkafka.tools.console_consumer.errors import FormatError
 
 PACKAGE = "org.apache.kafka.tools.consumer."
 DEFAULT_FORMATTER = PACKAGE + "DefaultMessageFormatter"
 
 Formatter = Callable[[Message], bytes]
-
-
-class FormatError(Exception):
-    """A record cannot be shown; the text is an exception's class and message, as Java prints them."""
 
 
 _OLD_PACKAGES = ("kafka.tools.", "kafka.coordinator.group.GroupMetadataManager$", "kafka.coordinator.transaction.TransactionLog$")
@@ -52,12 +38,10 @@ def make_formatter(class_name: str, properties: Mapping[str, str]) -> Formatter:
             return _default(properties)
         case "NoOpMessageFormatter":
             return lambda _: b""
-        case "OffsetsMessageFormatter":
-            return _coordinator(KEY_CLASSES, frozenset({0, 1}))
-        case "GroupMetadataMessageFormatter":
-            return _coordinator(KEY_CLASSES, frozenset({2}))
-        case "TransactionLogMessageFormatter":
-            return _coordinator(TRANSACTION_KEY_CLASSES, frozenset({0}))
+        case "OffsetsMessageFormatter" | "GroupMetadataMessageFormatter" | "TransactionLogMessageFormatter":
+            from raftkafka.tools.console_consumer.internal_topics import internal_topic_formatter
+
+            return internal_topic_formatter(name)
     raise KeyError(class_name)
 
 
@@ -140,28 +124,3 @@ def _wanted(properties: Mapping[str, str], name: str) -> Deserializer | None:
 
 def _text(properties: Mapping[str, str], name: str, default: str) -> bytes:
     return properties.get(name, default).encode()
-
-
-def _coordinator(classes: Classes, types: frozenset[int]) -> Formatter:
-    """Records of an internal topic of these types as JSON; others are passed over. As in Kafka there is nothing between two of them."""
-
-    def format(message: Message) -> bytes:
-        key, value = message.key(), message.value()
-        if key is None:
-            return b""
-        assert isinstance(key, bytes) and not isinstance(value, str)
-        try:
-            if record_type(key) not in types:
-                return b""
-            named = key_json(key, classes)
-            shown = {"key": {"type": int(named["type"]), "data": named["data"]}, "value": None}
-            if value is not None:
-                opened = value_json(key, value, classes, embedded=False)
-                shown["value"] = {"version": int(opened["version"]), "data": opened["data"]}
-        except UnknownRecordType:
-            return b""
-        except DecodeError as error:
-            raise FormatError(f"java.lang.RuntimeException: Could not read record at offset {message.offset()} due to: {error}") from None
-        return compact(shown).encode()
-
-    return format

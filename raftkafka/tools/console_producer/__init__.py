@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from raftkafka.tools.clients import check_bootstrap, java_error, log, open_producer
+from raftkafka.tools.clients import check_bootstrap, end_on_sigterm, java_error, log, open_producer
 from raftkafka.tools.console_producer.command_line import LINE_READER, PARSER, CommandLine, read_command_line
 from raftkafka.tools.console_producer.line_reader import LineRecord, ReaderError, line_reader
 from raftkafka.tools.errors import ToolError
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         reader = line_reader(command.reader_properties)
     except ReaderError as error:
         raise _kafka_exception(error) from None
+    end_on_sigterm()
     producer = open_producer(command.settings, only_failures=not command.sync)
     records = reader.read(_lines())
     try:

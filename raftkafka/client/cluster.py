@@ -52,6 +52,13 @@ _LEADER_MOVED = frozenset(
     }
 )
 
+_PATIENCE_S = {
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: UNKNOWN_TOPIC_GRACE_S,
+    ErrorCode.TOPIC_AUTHORIZATION_FAILED: 0.0,
+    ErrorCode.INVALID_TOPIC_EXCEPTION: 0.0,
+}
+"""How long a partition is waited for, by the reason why it has no leader; for any other reason as long as the client waits."""
+
 
 class Unsupported(PeerError):
     """The broker does not serve an API that was asked for; `api_name` is its name in Kafka's protocol."""
@@ -135,16 +142,22 @@ class ClusterClient:
     # --- asking
 
     async def ask(
-        self, message: object, broker_id: int | None = None, timeout_s: float | None = None, *, max_version: int | None = None
+        self,
+        message: object,
+        broker_id: int | None = None,
+        timeout_s: float | None = None,
+        *,
+        max_version: int | None = None,
+        once: bool = False,
     ) -> Any:
         """The answer of that broker, of any when it is None, in no higher version than `max_version`.
 
-        `Unsupported` when it lacks the API, `RequestFailed` when no answer came in time.
+        `Unsupported` when it lacks the API, `RequestFailed` when no answer came in time, with `once` also when the first attempt failed.
         """
         api = api_of(message)
         deadline = trio.current_time() + (self._timeout_s if timeout_s is None else timeout_s)
         while True:
-            connection = await self._connection(broker_id, deadline)
+            connection = await self._connection(broker_id, deadline, once=once)
             low, high = connection.broker_versions.get(api.key, (0, -1))
             version = min(high, api.max_version if max_version is None else max_version)
             if version < max(low, api.min_version):
@@ -154,7 +167,7 @@ class ClusterClient:
                 return await connection.request(message, version=version, timeout_s=max(0.001, min(self._request_timeout_s, remaining_s)))
             except RequestFailed as error:
                 self._forget(connection)
-                if not (error.definite or api.name.startswith(_READS)) or remaining_s <= BACKOFF_S:
+                if once or not (error.definite or api.name.startswith(_READS)) or remaining_s <= BACKOFF_S:
                     raise
                 await trio.sleep(BACKOFF_S)
 
@@ -173,10 +186,21 @@ class ClusterClient:
     ) -> Any:
         """The answer of the coordinator of a group (or transactional id); found again and asked again while it moves or loads."""
 
-        async def once() -> Any:
-            return await self.ask(message, await self._coordinator(group, key_type, timeout_s), timeout_s, max_version=max_version)
+        deadline = trio.current_time() + (self._timeout_s if timeout_s is None else timeout_s)
 
-        return await self._ask_while(once, _COORDINATOR_MOVED, timeout_s)
+        async def ask_once() -> Any:
+            while True:
+                coordinator = await self._coordinator(group, key_type, timeout_s)
+                try:
+                    return await self.ask(message, coordinator, timeout_s, max_version=max_version, once=True)
+                except RequestFailed as error:
+                    # A coordinator that is gone: another will be found.
+                    again = error.definite or api_of(message).name.startswith(_READS)
+                    if not again or trio.current_time() + BACKOFF_S >= deadline:
+                        raise
+                    await trio.sleep(BACKOFF_S)
+
+        return await self._ask_while(ask_once, _COORDINATOR_MOVED, timeout_s)
 
     async def ask_leaders(
         self,
@@ -197,7 +221,15 @@ class ClusterClient:
             by_leader, missing = await self._leaders(left)
             left = []
             for leader_id, its_partitions in by_leader.items():
-                response = await self.ask(build(its_partitions), leader_id, timeout_s)
+                request = build(its_partitions)
+                try:
+                    response = await self.ask(request, leader_id, timeout_s, once=True)
+                except RequestFailed as error:
+                    if not (error.definite or api_of(request).name.startswith(_READS)):
+                        raise
+                    # A leader that is gone: the metadata will name another.
+                    missing.update(dict.fromkeys(its_partitions, ErrorCode.LEADER_NOT_AVAILABLE))
+                    continue
                 moved = _partitions_with(response, _LEADER_MOVED)
                 missing.update({each: moved[each] for each in its_partitions if each in moved})
                 final = [each for each in its_partitions if each not in moved]
@@ -205,8 +237,7 @@ class ClusterClient:
                     answers.append((final, response))
             elapsed_s = trio.current_time() - started
             for partition, code in missing.items():
-                known = code is not ErrorCode.UNKNOWN_TOPIC_OR_PARTITION and code is not ErrorCode.INVALID_TOPIC_EXCEPTION
-                if elapsed_s + BACKOFF_S < (limit_s if known else min(limit_s, UNKNOWN_TOPIC_GRACE_S)):
+                if elapsed_s + BACKOFF_S < min(limit_s, _PATIENCE_S.get(code, limit_s)):
                     left.append(partition)
             if missing and not left:
                 raise PartitionsUnavailable(missing, answers)
@@ -265,8 +296,8 @@ class ClusterClient:
                 missing[partition] = of_topic.get(partition.topic, ErrorCode.NONE) or ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         return dict(sorted(by_leader.items())), missing
 
-    async def _connection(self, broker_id: int | None, deadline: float) -> BrokerConnection:
-        """A connection to that broker, or to any; tries until the deadline, unless no host of the bootstrap list exists."""
+    async def _connection(self, broker_id: int | None, deadline: float, *, once: bool = False) -> BrokerConnection:
+        """A connection to that broker, or to any; tries until the deadline, unless no host of the bootstrap list exists, or only `once`."""
         warned = False
         while True:
             reasons: list[RequestFailed] = []
@@ -278,7 +309,7 @@ class ClusterClient:
                 except RequestFailed as error:
                     reasons.append(error)
             hopeless = bool(reasons) and not self._versions and all(isinstance(reason, UnknownHost) for reason in reasons)
-            if hopeless or trio.current_time() + BACKOFF_S >= deadline:
+            if hopeless or once or trio.current_time() + BACKOFF_S >= deadline:
                 raise Unreachable(f"No broker answers: {reasons[-1] if reasons else f'there is no broker {broker_id}'}.")
             if reasons and not warned and self._on_unreachable is not None:
                 self._on_unreachable(str(reasons[-1]))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from cluster.bench.systems import System
 from tests.cluster.real_cluster import RealCluster, eventually
@@ -51,8 +51,17 @@ class Members:
 
 
 def commit(cluster: HasBootstrap, group: str, offsets: list[tuple[str, int, int]]) -> None:
+    """Tries again while the first use of groups makes the topic of offsets, which librdkafka does not hide."""
     consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": group, "enable.auto.commit": False})
-    consumer.commit(offsets=[TopicPartition(*each) for each in offsets], asynchronous=False)
+
+    def committed() -> bool:
+        try:
+            consumer.commit(offsets=[TopicPartition(*each) for each in offsets], asynchronous=False)
+        except KafkaException:
+            return False
+        return True
+
+    eventually(committed, what=f"a commit of {group}")
     consumer.close()
 
 

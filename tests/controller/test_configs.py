@@ -157,10 +157,11 @@ def test_larger_minimum_keeps_eligible_replicas(world: World) -> None:
     assert world.partition("t").elr == (2, 3)
 
 
-def test_allowing_unclean_elections_brings_offline_partitions_back(world: World) -> None:
+@pytest.mark.parametrize(("kind", "name"), [(TOPIC, "t"), (BROKER, "")])
+def test_allowing_unclean_elections_brings_offline_partitions_back(world: World, kind: int, name: str) -> None:
     alter(world, TOPIC, "t", ("min.insync.replicas", "1", Operation.SET))
     world.propose_isr("t", [1])
     world.kill(1)
     assert world.partition("t").leader == -1
-    alter(world, TOPIC, "t", ("unclean.leader.election.enable", "true", Operation.SET))
+    alter(world, kind, name, ("unclean.leader.election.enable", "true", Operation.SET))
     assert world.partition("t").leader == 2

@@ -77,8 +77,7 @@ class _Test:
         self._sent = 0
         self._sent_bytes = 0
         self._acknowledged_bytes = 0
-        self._latencies: list[float] = []
-        self._sizes = 0
+        self._delivered: list[Message] = []
         self._stats = Stats(expected_records=workload.num_records, interval_ms=workload.reporting_interval_ms)
         self._steady: Stats | None = None
 
@@ -122,22 +121,28 @@ class _Test:
         self._sent_bytes += size_bytes
         while payloads:
             messages: list[dict[str, Any]] = [{"value": payload} for payload in payloads]
-            self._producer.produce_batch(self._workload.topic, messages, on_delivery=self._on_delivery)
-            refused = [message for message in messages if "_error" in message]
-            payloads = [message["value"] for message in refused if message["_error"].code() == KafkaError._QUEUE_FULL]
-            for message in refused:
-                if message["_error"].code() != KafkaError._QUEUE_FULL:
-                    self._acknowledged_bytes += len(message["value"])
-                    self._fail(java_error(message["_error"]))
+            taken = self._producer.produce_batch(self._workload.topic, messages, on_delivery=self._on_delivery)
+            payloads = [] if taken == len(messages) else self._refused(messages)
             self._poll(0.01 if payloads else 0)
 
+    def _refused(self, messages: list[dict[str, Any]]) -> list[bytes]:
+        """The payloads for which there was no room; what was refused for another reason has failed."""
+        again = []
+        for message in messages:
+            error = message.get("_error")
+            if error is not None and error.code() == KafkaError._QUEUE_FULL:
+                again.append(message["value"])
+            elif error is not None:
+                self._acknowledged_bytes += len(message["value"])
+                self._fail(java_error(error))
+        return again
+
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        size = len(message)
-        self._acknowledged_bytes += size
+        """Called for every record, so it does next to nothing."""
         if error is None:
-            self._sizes += size
-            self._latencies.append(message.latency() or 0.0)
+            self._delivered.append(message)
         else:
+            self._acknowledged_bytes += len(message)
             self._fail(java_error(error))
 
     def _fail(self, error: str) -> None:
@@ -151,12 +156,12 @@ class _Test:
 
     def _count(self) -> None:
         """Gives what was acknowledged to the statistics."""
-        if not self._latencies:
+        if not self._delivered:
             return
-        latencies = [int(1000 * latency) for latency in self._latencies]
-        size_bytes = self._sizes
-        self._latencies.clear()
-        self._sizes = 0
+        latencies = [int(1000 * (latency or 0)) for latency in map(Message.latency, self._delivered)]
+        size_bytes = sum(map(len, self._delivered))
+        self._acknowledged_bytes += size_bytes
+        self._delivered.clear()
         warmup = self._workload.warmup_records
         if warmup and self._stats.count + len(latencies) > warmup:
             if self._steady is None:

@@ -49,6 +49,10 @@ _JAVA_NAMES: Mapping[int, tuple[str, str]] = {
     KafkaError._TIMED_OUT: (PACKAGE + "TimeoutException", "The brokers did not answer in time."),
     KafkaError._TRANSPORT: (PACKAGE + "TimeoutException", "No broker could be reached."),
     KafkaError._ALL_BROKERS_DOWN: (PACKAGE + "TimeoutException", "No broker could be reached."),
+    KafkaError._AUTO_OFFSET_RESET: (
+        "org.apache.kafka.clients.consumer.NoOffsetForPartitionException",
+        "Undefined offset with no reset policy",
+    ),
     KafkaError._UNSUPPORTED_FEATURE: (
         PACKAGE + "UnsupportedVersionException",
         "The broker does not support what was asked for.",
@@ -91,6 +95,8 @@ def open_consumer(settings: Mapping[str, str], *, on_statistics: Callable[[str],
     wanted.setdefault("isolation.level", "read_uncommitted")
     wanted.setdefault("allow.auto.create.topics", "true")
     wanted.setdefault("enable.auto.offset.store", "false")
+    if wanted.get("auto.offset.reset") == "none":
+        wanted["auto.offset.reset"] = "error"
     return _open(Consumer, wanted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -66,6 +67,14 @@ def test_a_tool_starts_fast(scripts: Path) -> None:
 def test_help_of_the_program_names_the_tools() -> None:
     done = subprocess.run([sys.executable, "-m", "raftkafka.cli.main", "--help"], capture_output=True, text=True)
     assert all(f"\n  {subcommand} " in done.stdout for subcommand in SCRIPTS.values())
+
+
+def test_the_page_on_the_tools_names_each_and_no_other() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tools.md").read_text()
+    rows = dict(re.findall(r"^\| `(kafka-[a-z0-9-]+)` \| `raftkafka ([a-z0-9-]+)` \|", text, re.MULTILINE))
+    assert rows == dict(SCRIPTS)
+    named = set(re.findall(r"\bkafka-[a-z0-9-]*[a-z0-9](?=\.sh)", text))
+    assert named <= set(SCRIPTS)
 
 
 @pytest.mark.cluster

@@ -5,25 +5,12 @@ ours, apaches = both_here(cluster, "kafka-consumer-groups", "--list")
 
 from __future__ import annotations
 
-import contextlib
-import io
-import sys
 from collections.abc import Callable
-from unittest import mock
 
 from cluster.apache_kafka import ToolResult
-from raftkafka.tools.registry import SCRIPTS
-from raftkafka.tools.run import run_tool as run_our_tool
 from tests.java.tool_server import run_tool
 from tests.tools.compare import HasBootstrap, with_bootstrap
-
-
-def run_here(tool: str, *arguments: str, stdin: str = "") -> ToolResult:
-    """Runs our tool of that name."""
-    stdout, stderr = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), mock.patch.object(sys, "stdin", io.StringIO(stdin)):
-        exit_code = run_our_tool(SCRIPTS[tool], list(arguments))
-    return ToolResult(exit_code=exit_code, stdout=stdout.getvalue(), stderr=stderr.getvalue())
+from tests.tools.compare import run_here as run_here
 
 
 def both_here(cluster: HasBootstrap, tool: str, *arguments: str, stdin: str = "") -> tuple[ToolResult, ToolResult]:

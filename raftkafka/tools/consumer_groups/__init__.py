@@ -23,7 +23,8 @@ from raftkafka.tools.consumer_groups.listing import list_groups, wanted_groups
 from raftkafka.tools.consumer_groups.options import PARSER, check, long_value
 from raftkafka.tools.consumer_groups.regex import describe_regex
 from raftkafka.tools.consumer_groups.resetting import reset_offsets
-from raftkafka.tools.java_errors import JavaError, as_java_error
+from raftkafka.tools.errors import ToolError
+from raftkafka.tools.java_errors import as_java_error
 from raftkafka.tools.options import Options
 
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         run_admin(options.required("bootstrap-server"), settings, work)
     except CommandFailed as error:
         print_error(f"Executing consumer group command failed due to {error}")
-    except (JavaError, PeerError, RequestFailed) as error:
+    except (ToolError, PeerError, RequestFailed) as error:
         known = as_java_error(error)
         print_error(f"Executing consumer group command failed due to {known.named if known is not None else error}")
     return 0

@@ -17,7 +17,8 @@ from raftkafka.base.errors import PeerError
 from raftkafka.client.cluster import ClusterClient
 from raftkafka.client.connection import RequestFailed
 from raftkafka.tools.admin import command_config, run_admin
-from raftkafka.tools.java_errors import JavaError, as_java_error
+from raftkafka.tools.errors import ToolError
+from raftkafka.tools.java_errors import as_java_error
 from raftkafka.tools.options import Options
 from raftkafka.tools.reassign_partitions.cancelling import cancel
 from raftkafka.tools.reassign_partitions.executing import execute
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         print(error)
     except Failed as error:
         print(f"Error: {error}")
-    except (JavaError, PeerError, RequestFailed) as error:
+    except (ToolError, PeerError, RequestFailed) as error:
         known = as_java_error(error)
         print(f"Error: {known.named if known is not None else error}")
     else:

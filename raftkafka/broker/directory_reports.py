@@ -114,8 +114,13 @@ class DirectoryReports:
             partition, directory = image.partition(key), self._placement.assignment(key)
             if partition is None or directory == NO_DIRECTORY_ID or self._node_id not in partition.replicas:
                 continue
-            if partition.directory(self._node_id) != directory:
-                found.append(AssignedReplica(topic_id=key.topic_id, partition=key.partition, directory=directory))
+            if partition.directory(self._node_id) == directory:
+                self._placement.is_known(key)
+            else:
+                made_anew = self._placement.is_made_anew(key)
+                found.append(
+                    AssignedReplica(topic_id=key.topic_id, partition=key.partition, directory=directory, made_anew=made_anew)
+                )
         return tuple(found)
 
     def _cordoned(self) -> tuple[DirectoryId, ...]:

@@ -4,7 +4,7 @@ Invariants
 - A replica whose directory has failed leads nothing and is in no ISR. It stays in the ELR: what it holds was not lost by that, and it may
   lead again when the directory works again.
 - A directory's failure and all that follows from it are one decision, as fencing is.
-- A replica that was made anew, since its directory is not among its broker's any more, is in neither the ISR nor the ELR: its log is empty.
+- A replica whose log was made anew, since it was in no directory of its broker any more, is in neither the ISR nor the ELR: it has nothing.
 
 Sources: KIP-858 (directory ids, assignments, failures), KIP-966 (who may be elected), KIP-1066 (cordoned directories).
 """
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from raftkafka.base.ids import LOST_DIRECTORY_ID, NO_DIRECTORY_ID, DirectoryId, PartitionKey, id_to_text
+from raftkafka.base.ids import NO_DIRECTORY_ID, DirectoryId, PartitionKey, id_to_text
 from raftkafka.base.observed import observed
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.election import Election, PartitionTarget, change_partition
@@ -100,7 +100,7 @@ class _Assignment:
         change = change_partition(
             key,
             assigned,
-            self._target(partition, replica.directory),
+            self._target(partition, replica),
             min_isr=self._policy.min_isr(name, len(partition.replicas)),
             election=Election.UNCLEAN if self._policy.unclean_election(name) else Election.ONLINE,
             may_lead=may_lead(self._image, assigned, self._live),
@@ -111,11 +111,11 @@ class _Assignment:
         replicas = partition.replicas if change.replicas is None else change.replicas
         return attrs.evolve(change, directories=tuple(assigned.directory(each) for each in replicas))
 
-    def _target(self, partition: PartitionRegistration, directory: DirectoryId) -> PartitionTarget:
-        broker, before = self._broker, partition.directory(self._broker.node_id)
-        works = broker.has_online(directory)
-        made_anew = works and before not in (NO_DIRECTORY_ID, LOST_DIRECTORY_ID) and not broker.has_online(before)
-        if works and not made_anew:
+    def _target(self, partition: PartitionRegistration, replica: AssignedReplica) -> PartitionTarget:
+        """A replica of which no directory is known yet is a new one, or was left out when its broker registered."""
+        broker = self._broker
+        made_anew = replica.made_anew and partition.directory(broker.node_id) != NO_DIRECTORY_ID
+        if broker.has_online(replica.directory) and not made_anew:
             return PartitionTarget()
         isr = tuple(member for member in partition.isr if member != broker.node_id)
         return PartitionTarget(isr=isr, unclean_shutdown=(broker.node_id,) if made_anew else ())

@@ -120,11 +120,13 @@ class AlterPartitionReply:
 
 @attrs.frozen(kw_only=True)
 class AssignedReplica:
-    """The directory that holds the log of a replica; `LOST_DIRECTORY_ID` when no directory that works does."""
+    """The directory that holds the log of a replica; `LOST_DIRECTORY_ID` when no directory that works does. `made_anew`: the replica is an
+    old one, and its log was nowhere to be found and is empty."""
 
     topic_id: TopicId
     partition: int
     directory: DirectoryId
+    made_anew: bool = False
 
 
 @attrs.frozen(kw_only=True)

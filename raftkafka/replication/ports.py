@@ -18,6 +18,8 @@ class Logs(Protocol):
     def get(self, key: PartitionKey) -> PartitionLog | None:
         """The log of a partition, if this broker has one."""
 
+    broker_epoch: int
+    """The epoch of this process, to be set before a log is created."""
     on_replaced: Callable[[PartitionLog], None] | None
     """Called with a log that has just taken the place of another one, with the same records."""
 

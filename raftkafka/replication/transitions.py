@@ -59,7 +59,7 @@ class Transitions:
         own = image.brokers.get(replicas.node_id)
         is_first = replicas.broker_epoch < 0
         if is_first and own is not None:
-            replicas.broker_epoch = own.broker_epoch
+            replicas.broker_epoch = self._logs.broker_epoch = own.broker_epoch
             self._delete_strays(image, now_ms)
         for topic_id, topic in delta.removed_topics.items():
             for index in topic.partitions:

@@ -1,8 +1,9 @@
 """What the log directories hold at a start: logs, copies that were under way to another directory, and the rest of deleted ones.
 
 Invariants
-- Of one partition there is one log. A crash while a log was replaced by its copy in another directory (`log_moves`) leaves both. Each says
-  how often the partition had moved when it was made (`GENERATION_FILE`): the later one has everything that the other one has.
+- Of one partition there is one log. A crash while a log was replaced by its copy in another directory (`log_moves`) leaves both. So does a
+  directory that comes back after the replica was removed, and added again, without it. Each log says when it was made (`Generation`):
+  the later one is the log.
 - A copy that had not replaced its log yet is worth nothing: it goes, and the move begins anew.
 
 Sources: reference/disk-format.md (names and suffixes).
@@ -11,12 +12,13 @@ Sources: reference/disk-format.md (names and suffixes).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import attrs
 
 from raftkafka.base.disk import Disk
 from raftkafka.base.errors import CorruptRecord
-from raftkafka.base.ids import TopicId, TopicPartition
+from raftkafka.base.ids import PartitionKey, TopicId, TopicPartition
 from raftkafka.base.observed import Observed, observed
 from raftkafka.base.rules import Rules
 from raftkafka.storage.checkpoints import PARTITION_METADATA_FILE, decode_partition_metadata
@@ -27,8 +29,18 @@ from raftkafka.storage.partition_log import PartitionLog
 from raftkafka.storage.recovery import open_log
 
 FUTURE_SUFFIX = "-future"
-GENERATION_FILE = "move-generation"
-"""In the directory of a log that was moved: a number, which every move makes greater."""
+GENERATION_FILE = "generation"
+"""In the directory of a log, where a node has several directories: its `Generation`, as two numbers."""
+
+
+class Generation(NamedTuple):
+    """When a log was made: the epoch of the broker that created it, and how often it has moved since.
+
+    The later of two is greater: a log in a directory that has failed does not move, and another one is created in a later process.
+    """
+
+    broker_epoch: int = -1
+    moves: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -39,7 +51,7 @@ class FoundLog:
     name: str
     place: TopicPartition
     topic_id: TopicId
-    generation: int = 0
+    generation: Generation = attrs.field(factory=Generation)
 
     @property
     def path(self) -> str:
@@ -103,25 +115,28 @@ def open_found(
 
 def replaced_logs(logs: Iterable[FoundLog]) -> list[FoundLog]:
     """Those of which there is a later one in another directory."""
-    by_place: dict[TopicPartition, list[FoundLog]] = {}
+    by_key: dict[PartitionKey, list[FoundLog]] = {}
     for log in logs:
-        by_place.setdefault(log.place, []).append(log)
+        by_key.setdefault(PartitionKey(log.topic_id, log.place.partition), []).append(log)
     replaced = []
-    for same in by_place.values():
+    for same in by_key.values():
         kept = max(same, key=lambda log: log.generation)
         replaced += [log for log in same if log is not kept]
     return replaced
 
 
-def read_generation(disk: Disk, directory: str) -> int:
-    """How often the log in this directory has moved, as far as it says."""
+def read_generation(disk: Disk, directory: str) -> Generation:
+    """When the log in this directory was made; before all others when it does not say."""
     path = f"{directory}/{GENERATION_FILE}"
-    text = disk.read_file(path) if disk.exists(path) else b""
-    return int(text) if text.isdigit() else 0
+    try:
+        broker_epoch, moves = disk.read_file(path).split() if disk.exists(path) else (b"-1", b"0")
+        return Generation(int(broker_epoch), int(moves))
+    except ValueError:
+        return Generation()
 
 
-def write_generation(disk: Disk, directory: str, generation: int) -> str:
-    """Makes the log in this directory the later one of two; returns the path that is to be made stable."""
+def write_generation(disk: Disk, directory: str, generation: Generation) -> str:
+    """Notes when the log in this directory was made; returns the path that is to be made stable."""
     path = f"{directory}/{GENERATION_FILE}"
-    disk.replace_file(path, str(generation).encode())
+    disk.replace_file(path, b"%d %d" % generation)
     return path

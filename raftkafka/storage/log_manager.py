@@ -35,7 +35,7 @@ from raftkafka.storage.cleaner_retention import Practice
 from raftkafka.storage.config import LONG_MAX, LogConfig
 from raftkafka.storage.log_directory import LogDirectory
 from raftkafka.storage.log_flushes import Flush, LogFlushes
-from raftkafka.storage.log_loading import Found, FoundLog, find_logs, open_found, replaced_logs
+from raftkafka.storage.log_loading import Found, FoundLog, Generation, find_logs, open_found, replaced_logs, write_generation
 from raftkafka.storage.log_placement import LogPlacement
 from raftkafka.storage.log_relocation import LogRelocation, Ports
 from raftkafka.storage.log_removal import LogRemoval
@@ -70,6 +70,8 @@ class LogManager:
         self.failure: str | None = None
         """Why the process must end: the disk of the last log directory has failed. As long as it ran it would keep the leaderships of logs
         that it can neither write nor read, and no other replica would take over."""
+        self.broker_epoch = CLEAN_EPOCH_UNKNOWN
+        """The epoch of this process, once it is known: no log is created before."""
         self.on_replaced: Callable[[PartitionLog], None] | None = None
         """Called with the log that has just taken the place of the one of its partition, in another directory."""
         self.on_log_start_moved: Callable[[PartitionKey], None] | None = None
@@ -191,6 +193,8 @@ class LogManager:
                 self._directory_failed(directory, str(error))
                 continue
             self._add(directory, log)
+            if not is_new:
+                self.placement.created_anew(key)
             return log
 
     def delete(self, key: PartitionKey, now_ms: int) -> None:
@@ -382,6 +386,8 @@ class LogManager:
         path = directory.file(name)
         self._disk.make_dir(path)
         self._disk.replace_file(f"{path}/{PARTITION_METADATA_FILE}", encode_partition_metadata(key.topic_id))
+        if self.placement.several:
+            write_generation(self._disk, path, Generation(self.broker_epoch))
         directory.forget(TopicPartition(topic, key.partition))
         log = PartitionLog(
             disk=self._disk,

@@ -25,7 +25,7 @@ from raftkafka.base.observed import Observed, observed
 from raftkafka.storage.checkpoints import PARTITION_METADATA_FILE, encode_partition_metadata
 from raftkafka.storage.config import LONG_MAX
 from raftkafka.storage.log_directory import LogDirectory
-from raftkafka.storage.log_loading import FUTURE_SUFFIX, read_generation, write_generation
+from raftkafka.storage.log_loading import FUTURE_SUFFIX, Generation, read_generation, write_generation
 from raftkafka.storage.log_removal import unique_name
 from raftkafka.storage.partition_log import PartitionLog
 
@@ -40,7 +40,7 @@ class LogMove:
     log: PartitionLog
     copy: PartitionLog
     target: LogDirectory
-    generation: int
+    generation: Generation
     generation_path: str
     syncing: bool = False
     synced: bool = False
@@ -83,7 +83,8 @@ class LogMoves:
         path = target.file(unique_name(f"{log.topic}-{log.partition}", FUTURE_SUFFIX, self._rng))
         self._disk.make_dir(path)
         self._disk.replace_file(f"{path}/{PARTITION_METADATA_FILE}", encode_partition_metadata(log.topic_id))
-        generation = read_generation(self._disk, log.directory) + 1
+        before = read_generation(self._disk, log.directory)
+        generation = before._replace(moves=before.moves + 1)
         generation_path = write_generation(self._disk, path, generation)
         copy = PartitionLog(
             disk=self._disk,

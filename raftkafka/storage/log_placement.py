@@ -28,6 +28,7 @@ class LogPlacement:
         self.news: dict[PartitionKey, None] = {}
         self._of: dict[PartitionKey, LogDirectory] = {}
         self._lost: dict[PartitionKey, None] = {}
+        self._made_anew: dict[PartitionKey, None] = {}
         self._wanted: dict[TopicPartition, LogDirectory] = {}
         self._cordoned: tuple[str, ...] = ()
 
@@ -78,6 +79,18 @@ class LogPlacement:
         """No directory that works has the log, which should be there."""
         self._lost[key] = None
         self._changed(key)
+
+    def created_anew(self, key: PartitionKey) -> None:
+        """A log that should have been there was not, and is empty now."""
+        self._made_anew[key] = None
+
+    def is_made_anew(self, key: PartitionKey) -> bool:
+        """Whether the controller must still be told that this log is empty, and was not."""
+        return key in self._made_anew
+
+    def is_known(self, key: PartitionKey) -> None:
+        """The metadata has the log where it is."""
+        self._made_anew.pop(key, None)
 
     def failed(self, directory: LogDirectory, reason: str) -> list[PartitionKey]:
         """A directory cannot be used any more; returns what lies there."""

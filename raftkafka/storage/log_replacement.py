@@ -58,7 +58,7 @@ def replace_log(
         if moved.offline_reason is not None:
             raise DiskError(path, moved.offline_reason)
     except DiskError:
-        write_generation(disk, log.directory, move.generation + 1)
+        write_generation(disk, log.directory, move.generation._replace(moves=move.generation.moves + 1))
         raise
     moved.take_over(log)
     return moved

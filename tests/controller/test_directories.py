@@ -33,8 +33,11 @@ def register(world: World, node_id: int, *, directories: int = 2, previous_epoch
     assert reply.error == ErrorCode.NONE
 
 
-def assign(world: World, node_id: int, where: DirectoryId, *, name: str = "t", cordoned: tuple[DirectoryId, ...] = ()) -> ErrorCode:
-    replica = AssignedReplica(topic_id=world.image.topics.by_name[name].topic_id, partition=0, directory=where)
+def assign(
+    world: World, node_id: int, where: DirectoryId, *, name: str = "t", cordoned: tuple[DirectoryId, ...] = (), made_anew: bool = False
+) -> ErrorCode:
+    topic_id = world.image.topics.by_name[name].topic_id
+    replica = AssignedReplica(topic_id=topic_id, partition=0, directory=where, made_anew=made_anew)
     request = AssignReplicas(node_id=NodeId(node_id), broker_epoch=world.epoch(node_id), cordoned=cordoned, replicas=(replica,))
     reply: AssignReplicasReply = world.ask(request)
     return reply.error
@@ -116,7 +119,29 @@ def test_replica_that_was_made_anew_is_not_elected_though_it_was_eligible(world:
     register(world, 1, directories=1, previous_epoch=epoch)
     world.heartbeat(1)
     assert world.partition("two").leader == NO_NODE
+    assign(world, 1, directory(1, 1), name="two", made_anew=True)
+    assert (world.partition("two").leader, 1 in world.partition("two").elr) == (NO_NODE, False)
+
+
+def test_log_that_was_moved_out_of_a_directory_just_before_it_failed_counts_as_it_did(world: World) -> None:
+    """The controller hears of the failure first: the replica leaves the ISR, and is eligible with all that it has (found by a seed)."""
+    world.create("two", configs={"min.insync.replicas": "2"})
+    assign(world, 1, directory(1, 2), name="two")
+    world.kill(3)
+    world.kill(2)
+    fail(world, 1, 2)
+    assert (world.partition("two").leader, world.partition("two").elr) == (NO_NODE, (2, 1))
     assign(world, 1, directory(1, 1), name="two")
+    assert world.partition("two").leader == 1
+
+
+def test_replica_that_was_lost_and_is_made_anew_is_not_eligible(world: World) -> None:
+    world.create("two", configs={"min.insync.replicas": "2"})
+    for node_id in (3, 2):
+        world.kill(node_id)
+    assign(world, 1, LOST_DIRECTORY_ID, name="two")
+    assert 1 in world.partition("two").elr
+    assign(world, 1, directory(1, 1), name="two", made_anew=True)
     assert (world.partition("two").leader, 1 in world.partition("two").elr) == (NO_NODE, False)
 
 

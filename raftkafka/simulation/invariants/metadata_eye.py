@@ -76,7 +76,7 @@ class MetadataEye:
         directories.leaders_where_disks_work(name, after, self._memory.image.brokers)
         if before is not None and before is not after:
             metadata.partition_epochs_monotonic(name, before, after)
-            metadata.elr_keeps_min_isr(name, before, after, min(min_isrs), restarted)
+            metadata.elr_keeps_min_isr(name, before, after, min(min_isrs), restarted | self._made_anew(before, after))
             metadata.removal_keeps_copies(name, before, after, min(min_isrs))
         if is_unclean(after) and (before is None or after.leader_epoch > before.leader_epoch):
             partition.unclean_epoch = after.leader_epoch
@@ -88,6 +88,15 @@ class MetadataEye:
                 if view.leads:
                     replicas.replication_quorum_superset(view, partition)
                     replicas.leader_completeness(view, partition)
+
+    def _made_anew(self, before: PartitionRegistration, after: PartitionRegistration) -> dict[NodeId, bool]:
+        """The replicas whose log is in another directory since the one where it was is gone: they have nothing, as after a restart."""
+        found = {}
+        for node_id in after.replicas if after.directories != before.directories else ():
+            directory, broker = before.directory(node_id), self._memory.image.brokers.get(node_id)
+            if directory != after.directory(node_id) and broker is not None and not broker.has_online(directory):
+                found[node_id] = True
+        return found
 
     def _check_restarts(self, key: PartitionKey, name: str, registration: PartitionRegistration) -> None:
         for node_id, process in self._memory.processes.items():

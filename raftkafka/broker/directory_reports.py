@@ -118,9 +118,7 @@ class DirectoryReports:
                 self._placement.is_known(key)
             else:
                 made_anew = self._placement.is_made_anew(key)
-                found.append(
-                    AssignedReplica(topic_id=key.topic_id, partition=key.partition, directory=directory, made_anew=made_anew)
-                )
+                found.append(AssignedReplica(topic_id=key.topic_id, partition=key.partition, directory=directory, made_anew=made_anew))
         return tuple(found)
 
     def _cordoned(self) -> tuple[DirectoryId, ...]:

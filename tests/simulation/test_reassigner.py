@@ -14,8 +14,8 @@ from raftkafka.simulation.run import run_seed
 def calm() -> Profile:
     profile = load_profile("reassignment")
     faults = attrs.evolve(profile.faults, kinds=())
-    workload = attrs.evolve(profile.workload, reassign_interval_ms=100, topics=1, partitions=2, group_members=0)
-    return attrs.evolve(profile, faults=faults, workload=workload, duration_ms=2_500, choices={})
+    workload = attrs.evolve(profile.workload, reassign_interval_ms=50, topics=1, partitions=2, group_members=0, consumers=0, producers=1)
+    return attrs.evolve(profile, faults=faults, workload=workload, duration_ms=1_200, node_count=4, choices={})
 
 
 def test_replicas_move_under_load() -> None:
@@ -43,5 +43,5 @@ def test_a_replica_that_stays_behind_is_noticed(monkeypatch: pytest.MonkeyPatch)
     from raftkafka.replication.transitions import Transitions
 
     monkeypatch.setattr(Transitions, "_remove", lambda *arguments: None)
-    result = run_seed(2, profile=attrs.evolve(calm(), liveness_ms=3_000))
+    result = run_seed(2, profile=attrs.evolve(calm(), liveness_ms=1_000))
     assert any("still has its replica" in str(violation) for violation in result.violations)

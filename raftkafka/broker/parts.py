@@ -141,7 +141,7 @@ def assemble(
 
     replicas = _replicas(config, logs, topic_configs, rng)
     logs.high_watermark_of = replicas.hosted_high_watermark
-    logs.on_log_start_moved = replicas.log_start_moved
+    logs.retention.on_log_start_moved = replicas.log_start_moved
     group_log = GroupLog(replicas)
     topics = ImageTopics(lambda: services.image)
     groups = GroupCoordinator(

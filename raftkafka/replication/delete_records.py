@@ -103,6 +103,7 @@ class DeleteRecordsService:
                 ErrorCode.OFFSET_OUT_OF_RANGE, f"{partition} is committed up to {partition.high_watermark}, it cannot begin at {offset}"
             )
         if partition.log.advance_log_start(offset):
+            self._replicas.log_starts_moved = True
             partition.state_changed = True  # the followers' fetches are answered with it
             self._replicas.touched[partition] = None
         return offset

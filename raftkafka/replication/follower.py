@@ -45,7 +45,9 @@ def apply_fetched(replicas: Replicas, partition: Partition, result: FetchPartiti
     start_moved = result.log_start_offset > log.log_start_offset and log.advance_log_start(
         min(result.log_start_offset, partition.high_watermark)
     )
-    if log.log_end_offset == end_offset and not start_moved:
+    if start_moved:
+        replicas.log_starts_moved = True
+    elif log.log_end_offset == end_offset:
         return Verdict.IDLE
     replicas.touched[partition] = None
     return Verdict.MOVED

@@ -45,6 +45,9 @@ from raftkafka.replication.values import (
 from raftkafka.storage.partition_log import AppendResult, PartitionLog
 from raftkafka.storage.producers import AppendOrigin
 
+LOG_START_CHECKPOINT_MS = 100
+"""So soon after a deletion the log starts are written: a process that is killed should not bring back what was said to be deleted."""
+
 
 class ReplicaManager:
     """All replicas of one broker. Methods that answer a client raise `ApiError`, or put its code into the answer."""
@@ -260,6 +263,9 @@ class ReplicaManager:
             if self.on_settled is not None:
                 self.on_settled(touched)
         self._proposals.send(now_ms)
+        if replicas.log_starts_moved:
+            replicas.log_starts_moved = False
+            self._next_checkpoint_ms = min(self._next_checkpoint_ms, now_ms + LOG_START_CHECKPOINT_MS)
 
     def _settle_partition(self, partition: Partition, now_ms: int) -> None:
         leader = partition.leader

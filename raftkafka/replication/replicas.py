@@ -25,6 +25,7 @@ class Replicas:
         "disabled_rules",
         "gone",
         "image",
+        "log_starts_moved",
         "node_id",
         "outputs",
         "rack_aware",
@@ -51,6 +52,8 @@ class Replicas:
         self.touched: dict[Partition, None] = {}
         self.watched: dict[PartitionKey, None] = {}
         self.outputs: list[ReplicaOutput] = []
+        self.log_starts_moved = False
+        """Whether records were deleted on request since this was last noticed: the new log starts are to be on disk soon."""
 
     def applies(self, rule: Rule) -> bool:
         """Whether the rule is in force; asked when something is made, not for each request."""

@@ -39,6 +39,7 @@ from raftkafka.storage.log_loading import Found, FoundLog, Generation, find_logs
 from raftkafka.storage.log_placement import LogPlacement
 from raftkafka.storage.log_relocation import LogRelocation, Ports
 from raftkafka.storage.log_removal import LogRemoval
+from raftkafka.storage.log_retention import LogRetention
 from raftkafka.storage.partition_log import PartitionLog
 
 FAR_FUTURE_MS = LONG_MAX
@@ -74,8 +75,6 @@ class LogManager:
         """The epoch of this process, once it is known: no log is created before."""
         self.on_replaced: Callable[[PartitionLog], None] | None = None
         """Called with the log that has just taken the place of the one of its partition, in another directory."""
-        self.on_log_start_moved: Callable[[PartitionKey], None] | None = None
-        """Called when retention has moved the start of a log."""
         self._disk = disk
         self._settings = settings or LogManagerSettings()
         self._rng = rng or random.Random(0)
@@ -105,7 +104,15 @@ class LogManager:
         self._loaded = False
         self._stopping = False
         self._checkpoint_due_ms = FAR_FUTURE_MS
-        self._retention_due_ms = FAR_FUTURE_MS
+        self.retention = LogRetention(
+            self._logs,
+            self._removal,
+            interval_ms=self._settings.retention_check_interval_ms,
+            high_watermark=lambda key: self.high_watermark_of(key),
+            observe=self._observe,
+            report_offline=self._report_offline,
+        )
+        """Deletes the records that are too old or too many."""
         self.high_watermark_of: Callable[[PartitionKey], int] = self.checkpointed_high_watermark
         """How far a log is committed at this moment; who knows better than the checkpoints says so here."""
         self.cleaner = LogCleaner(
@@ -148,7 +155,8 @@ class LogManager:
         self._loaded = True
         if Rule.WITHDRAW_MARKER not in self._settings.disabled_rules:
             self._withdraw_markers()
-        self._retention_due_ms = self._checkpoint_due_ms = 0
+        self.retention.begin()
+        self._checkpoint_due_ms = 0
 
     def get(self, key: PartitionKey) -> PartitionLog | None:
         """The log of a partition."""
@@ -250,9 +258,7 @@ class LogManager:
 
     def tick(self, now_ms: int, wall_ms: int) -> None:
         """Does what is due: retention, delayed deletions, flushes, checkpoints, moves."""
-        if now_ms >= self._retention_due_ms:
-            self._retention_due_ms = now_ms + self._settings.retention_check_interval_ms
-            self._apply_retention(now_ms, wall_ms)
+        self.retention.tick(now_ms, wall_ms)
         if now_ms >= self._checkpoint_due_ms:
             self._checkpoint_due_ms = now_ms + self._settings.checkpoint_interval_ms
             self._write_checkpoints()
@@ -265,7 +271,7 @@ class LogManager:
     def next_deadline_ms(self) -> int:
         """When `tick` has something to do."""
         deadline = min(
-            self._retention_due_ms,
+            self.retention.next_deadline_ms(),
             self._checkpoint_due_ms,
             self._removal.next_deadline_ms(),
             self.cleaner.next_deadline_ms(),
@@ -468,30 +474,6 @@ class LogManager:
     def _cleanable_end(self, log: PartitionLog) -> int:
         """Up to where a log is committed, and free of open transactions."""
         return log.last_stable_offset(min(self.high_watermark_of(log.key), log.log_end_offset))
-
-    def _apply_retention(self, now_ms: int, wall_ms: int) -> None:
-        for log in self._logs.values():
-            if log.offline_reason is not None:
-                continue
-            try:
-                deleted = log.retention(wall_ms, self.checkpointed_high_watermark(log.key))
-            except ApiError as error:
-                self._report_offline(log, error.message)
-                continue
-            if deleted:
-                self._removal.schedule_files(log.retired_files, due_ms=now_ms + log.config.file_delete_delay_ms)
-                log.retired_files.clear()
-                if self.on_log_start_moved is not None:
-                    self.on_log_start_moved(log.key)
-                self._outputs.append(
-                    observed(
-                        "segments-deleted",
-                        topic=log.topic,
-                        partition=log.partition,
-                        segments=deleted,
-                        log_start_offset=log.log_start_offset,
-                    )
-                )
 
     def _write_checkpoints(self) -> None:
         """A checkpoint that cannot be written is written the next time: an older one is right too, it only makes a recovery longer. Where

@@ -5,8 +5,10 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from raftkafka.base.ids import PartitionKey, TopicId
 from raftkafka.storage.config import LogConfig
-from tests.storage.log_world import DIRECTORY, SMALL, LogWorld
+from raftkafka.storage.log_retention import SEGMENTS_PER_SLICE
+from tests.storage.log_world import DIRECTORY, SMALL, LogWorld, produced
 
 DAY_MS = 24 * 3_600_000
 ROLLING = attrs.evolve(SMALL, segment_bytes=1 << 20, segment_ms=1_000)
@@ -161,3 +163,20 @@ def test_log_of_which_all_has_expired_keeps_its_end_through_a_crash(seed: int | 
         world.power_failure(seed)
     assert world.log.log_end_offset == 12
     assert world.append(b"12").base_offset == 12
+
+
+def test_a_look_at_many_logs_is_taken_in_slices() -> None:
+    world = LogWorld(attrs.evolve(SMALL, retention_ms=1_000))
+    keys = [PartitionKey(TopicId(b"a-topic-of-many!"), partition) for partition in range(50)]
+    for key in keys:
+        log = world.manager.create(key, "many", attrs.evolve(SMALL, retention_ms=1_000), 0)
+        log.append_as_leader(memoryview(bytearray(produced(b"a"))), leader_epoch=0, wall_ms=1000)
+    world.manager.checkpoint(dict.fromkeys(keys, 1))
+    slices = 0
+    world.manager.tick(5_000, DAY_MS)
+    while world.manager.retention.next_deadline_ms() == 0:
+        slices += 1
+        assert 0 < sum(log.log_start_offset for log in world.manager) <= (slices) * SEGMENTS_PER_SLICE
+        world.manager.tick(5_000, DAY_MS)
+    assert slices == 2
+    assert sum(log.log_start_offset for log in world.manager) == 50

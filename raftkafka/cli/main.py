@@ -20,9 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     subcommand = SCRIPTS.get(given[0], given[0]) if given else ""
     if subcommand in TOOLS and (given[0] != "cluster" or _OF_THE_TOOL_CLUSTER.intersection(given[1:2])):
-        from raftkafka.tools.run import run_tool
+        from raftkafka.tools.run import run_program
 
-        sys.exit(run_tool(subcommand, given[1:]))
+        sys.exit(run_program(subcommand, given[1:]))
     from raftkafka.cli.commands import commands
 
     commands.main(given, prog_name="raftkafka")

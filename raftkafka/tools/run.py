@@ -14,10 +14,23 @@ from raftkafka.tools.errors import ToolError, UsageError
 from raftkafka.tools.registry import TOOLS
 
 INTERRUPTED = 130
+SHOW_BUGS = "RAFTKAFKA_TRACEBACK"
+"""The environment variable with which a bug of a tool is shown with its traceback."""
+
+
+def run_program(subcommand: str, arguments: Sequence[str]) -> int:
+    """As `run_tool`, for a program of its own: a bug is one sentence too."""
+    try:
+        return run_tool(subcommand, arguments)
+    except Exception as bug:
+        if os.environ.get(SHOW_BUGS):
+            raise
+        _say(f"This is a bug of {TOOLS[subcommand].script}: {type(bug).__name__}: {bug}. With {SHOW_BUGS}=1 it shows where.")
+        return 1
 
 
 def run_tool(subcommand: str, arguments: Sequence[str]) -> int:
-    """Runs the tool of that subcommand; returns its exit code."""
+    """Runs the tool of that subcommand; returns its exit code. What is raised is a bug."""
     entry = TOOLS[subcommand]
     try:
         try:
@@ -35,9 +48,13 @@ def run_tool(subcommand: str, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough; the interpreter must not flush into the closed pipe once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # Whoever read our output has seen enough.
         return 0
+    except OSError as error:
+        if error.filename is None:
+            _drop_output()
+        _say(_sentence_of_system(error))
+        return 1
     except Exception as error:
         sentence = sentence_of(error)
         if sentence is None:
@@ -56,13 +73,24 @@ def sentence_of(error: BaseException) -> str | None:
         return error.message or error.code.name
     if isinstance(error, RequestFailed | PeerError | DecodeError):
         return str(error)
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
-        return f"{error.filename}: {(error.strerror or 'it cannot be read').lower()}"
+    if isinstance(error, OSError):
+        return _sentence_of_system(error)
     confluent_kafka = sys.modules.get("confluent_kafka")
     if confluent_kafka is not None and isinstance(error, confluent_kafka.KafkaException):
         inner = error.args[0] if error.args else error
         return str(inner.str()) if hasattr(inner, "str") else str(inner)
     return None
+
+
+def _sentence_of_system(error: OSError) -> str:
+    """What the operating system refused, with the file if it was one; without one it was mostly our own output."""
+    reason = (error.strerror or str(error)).lower()
+    return f"{error.filename}: {reason}" if error.filename is not None else f"The output cannot be written: {reason}"
+
+
+def _drop_output() -> None:
+    """Makes stdout lead nowhere: the interpreter would flush what is left of it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from cluster.ports import unused_ports
 from raftkafka.tools.registry import TOOLS
-from raftkafka.tools.run import run_tool
+from raftkafka.tools.run import run_program, run_tool
 from tests.tools.compare import run_ours
 
 HELP_EXITS_0 = frozenset({"features", "metadata-quorum", "server-start", "storage"})
@@ -107,6 +108,38 @@ def test_a_settings_file_that_does_not_exist_is_named(subcommand: str, tmp_path:
     assert run_tool(subcommand, arguments) == _exit_code_of_failure(subcommand)
     said = capsys.readouterr()
     assert "client.properties" in said.err + said.out
+
+
+def test_output_that_cannot_be_written_is_one_sentence() -> None:
+    command = [sys.executable, "-m", "raftkafka.cli.main", "storage", "version-mapping"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "The output cannot be written: no space left on device\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m raftkafka.cli.main features --help | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Example:\n", "")
+
+
+def test_a_bug_is_one_sentence_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(_: object) -> int:
+        raise KeyError("x")
+
+    monkeypatch.setattr("raftkafka.tools.topics.main", broken)
+    assert run_program("topics", []) == 1
+    assert capsys.readouterr().err == "This is a bug of kafka-topics: KeyError: 'x'. With RAFTKAFKA_TRACEBACK=1 it shows where.\n"
+    with pytest.raises(KeyError):
+        run_tool("topics", [])
+
+
+def test_an_interrupt_ends_as_of_any_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("raftkafka.tools.topics.main", interrupted)
+    assert run_tool("topics", []) == 130
 
 
 def test_a_protected_listener_is_not_spoken_to_in_clear(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

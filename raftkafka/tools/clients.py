@@ -24,6 +24,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from raftkafka.client.bootstrap import parse_bootstrap
 from raftkafka.tools.errors import ToolError, UsageError
 from raftkafka.tools.java_errors import PACKAGE, default_message, exception_name
+from raftkafka.tools.java_settings import check_producer, check_values, may_be_idempotent
 from raftkafka.tools.properties_file import librdkafka_settings
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def open_producer(
     settings: Mapping[str, str], *, only_failures: bool = False, on_statistics: Callable[[str], None] | None = None
 ) -> Producer:
     """A producer; `ToolError` in librdkafka's words when it does not accept a setting. With `only_failures` no delivery is told of."""
+    check_producer(settings)
     wanted = _wanted(settings, on_statistics)
     if only_failures:
         wanted["delivery.report.only.error"] = True
@@ -84,13 +86,14 @@ def open_producer(
         timeouts.append(int(wanted.get("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)))
     wanted.setdefault("delivery.timeout.ms", str(min(timeouts)))
     wanted.setdefault("queue.buffering.max.messages", str(QUEUED_RECORDS))
-    if "enable.idempotence" not in wanted and "transactional.id" not in wanted:
-        wanted["enable.idempotence"] = "true" if _may_be_idempotent(wanted) else "false"
+    if "transactional.id" not in wanted:
+        wanted["enable.idempotence"] = may_be_idempotent(settings)
     return _open(Producer, wanted)
 
 
 def open_consumer(settings: Mapping[str, str], *, on_statistics: Callable[[str], None] | None = None) -> Consumer:
     """A consumer that remembers for a commit only what `store_offsets` is told; `ToolError` as in `open_producer`."""
+    check_values(settings)
     wanted = _wanted(settings, on_statistics)
     wanted.setdefault("isolation.level", "read_uncommitted")
     wanted.setdefault("allow.auto.create.topics", "true")
@@ -157,6 +160,9 @@ def unreachable_warning(client_id: str) -> Callable[[KafkaError], None]:
 
 def _wanted(settings: Mapping[str, str], on_statistics: Callable[[str], None] | None) -> dict[str, Any]:
     wanted: dict[str, Any] = dict(librdkafka_settings(settings))
+    for key in ("socket.send.buffer.bytes", "socket.receive.buffer.bytes"):
+        if wanted.get(key) == "-1":
+            wanted[key] = "0"  # both mean that the system decides
     if on_statistics is not None:
         wanted |= {"stats_cb": on_statistics, "statistics.interval.ms": STATISTICS_MS}
     return wanted
@@ -169,13 +175,6 @@ def _open(cls: Callable[[dict[str, Any]], C], settings: Mapping[str, Any]) -> C:
         return cls(wanted)
     except KafkaException as error:
         raise ToolError(f"{error.args[0].str()}.") from None
-
-
-def _may_be_idempotent(settings: Mapping[str, Any]) -> bool:
-    """Java's rule: acknowledged by all, with retries, at most five requests under way."""
-    acknowledged = settings["acks"] in ("all", "-1")
-    in_flight = settings.get("max.in.flight.requests.per.connection", settings.get("max.in.flight", "5"))
-    return acknowledged and settings.get("retries", "1") != "0" and (not in_flight.isdecimal() or int(in_flight) <= 5)
 
 
 def _serves(settings: Mapping[str, str], api_key: int) -> bool:

@@ -256,6 +256,30 @@ def test_wrong_usage_of_the_producer_is_refused_alike(cluster: RealCluster, argu
 
 @pytest.mark.java
 @requires_java
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        (PRODUCER, ("--compression-codec", "foo")),
+        (PRODUCER, ("--request-required-acks", "7")),
+        (PRODUCER, ("--command-property", "linger.ms=abc")),
+        (PRODUCER, ("--command-property", "max.block.ms=abc")),
+        (PRODUCER, ("--command-property", "max.in.flight.requests.per.connection=10")),
+        (PRODUCER, ("--command-property", "enable.idempotence=true", "--request-required-acks", "1")),
+        (PRODUCER, ("--command-property", "enable.idempotence=true", "--message-send-max-retries", "0")),
+        (PRODUCER, ("--command-property", "delivery.timeout.ms=1000")),
+        (CONSUMER, ("--isolation-level", "foo")),
+        (CONSUMER, ("--command-property", "fetch.min.bytes=abc")),
+    ],
+)
+def test_settings_that_java_refuses_are_refused_in_its_words(cluster: RealCluster, tool: str, arguments: tuple[str, ...]) -> None:
+    ours, apaches = both(cluster, tool, "--topic", "t", *arguments)
+    assert (ours.exit_code, ours.stdout) == (apaches.exit_code, apaches.stdout) == (1, "")
+    (sentence,) = ours.stderr.splitlines()
+    assert sentence in apaches.stderr
+
+
+@pytest.mark.java
+@requires_java
 def test_separators_that_cannot_be_told_apart_are_refused_alike(cluster: RealCluster) -> None:
     ours, apaches = both(cluster, PRODUCER, "--topic", "a", "--reader-property", "null.marker=,")
     assert (ours.exit_code, ours.stdout) == (apaches.exit_code, apaches.stdout) == (1, "")

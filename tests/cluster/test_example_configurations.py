@@ -72,9 +72,7 @@ def _program(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _produce_and_ask_for_brokers(bootstrap: str, *, brokers: set[int], replicas: int) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-
+def _wait_for_brokers(admin: AdminClient, brokers: set[int]) -> None:
     def all_are_there() -> bool:
         try:
             return set(admin.list_topics(timeout=2).brokers) == brokers
@@ -82,6 +80,11 @@ def _produce_and_ask_for_brokers(bootstrap: str, *, brokers: set[int], replicas:
             return False
 
     eventually(all_are_there, timeout_s=40, what=f"brokers {brokers}")
+
+
+def _produce_and_ask_for_brokers(bootstrap: str, *, brokers: set[int], replicas: int) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    _wait_for_brokers(admin, brokers)
     admin.create_topics([NewTopic("t", num_partitions=3, replication_factor=replicas)])["t"].result(15)
     errors: list[KafkaError | None] = []
 
@@ -113,6 +116,21 @@ def test_three_controllers_and_two_brokers_beside_them(run: Run, free_ports: Fre
     ports = dict(zip(names, free_ports(5), strict=True))
     run(sorted((CONFIGS / "separate-roles").glob("*.properties")), ports)
     _produce_and_ask_for_brokers(f"127.0.0.1:{ports['9093']}", brokers={4, 5}, replicas=2)
+
+
+def test_two_listeners_of_one_node_each_tell_their_own_address(run: Run, free_ports: FreePorts, tmp_path: Path) -> None:
+    lan, wan, controller = free_ports(3)
+    text = (CONFIGS / "server.properties").read_text()
+    text = text.replace("\nlisteners=PLAINTEXT://127.0.0.1:9092", f"\nlisteners=LAN://127.0.0.1:{lan},WAN://127.0.0.1:{wan}")
+    text += "listener.security.protocol.map=LAN:PLAINTEXT,WAN:PLAINTEXT,CONTROLLER:PLAINTEXT\ninter.broker.listener.name=LAN\n"
+    text += f"advertised.listeners=LAN://127.0.0.1:{lan},WAN://localhost:{wan}\n"
+    file = tmp_path / "two-listeners.properties"
+    file.write_text(text)
+    run([file], {"19092": controller})
+    for bootstrap, address in ((f"127.0.0.1:{lan}", ("127.0.0.1", lan)), (f"127.0.0.1:{wan}", ("localhost", wan))):
+        _wait_for_brokers(AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}), {1})
+        (broker,) = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=15).brokers.values()
+        assert (str(broker.host), broker.port) == address
 
 
 def test_what_is_commented_out_is_the_default_or_good_as_well() -> None:

@@ -37,6 +37,10 @@ UNKNOWN_TOPIC_GRACE_S = 2.0
 GROUP_COORDINATOR = 0
 TRANSACTION_COORDINATOR = 1
 
+_METADATA_KEY = 3
+_BROKERS, _CONTROLLERS = 1, 2
+"""Types of endpoints in DescribeCluster."""
+
 _READS = ("ApiVersions", "Describe", "Fetch", "Find", "List", "Metadata", "OffsetFetch", "OffsetForLeaderEpoch", "ConsumerGroupDescribe")
 _CONTROLLER_MOVED = frozenset({ErrorCode.NOT_CONTROLLER, ErrorCode.BROKER_NOT_AVAILABLE})
 _COORDINATOR_MOVED = frozenset({ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.COORDINATOR_NOT_AVAILABLE})
@@ -131,13 +135,22 @@ class ClusterClient:
         return response
 
     async def brokers(self) -> list[MetadataResponseBroker]:
-        """The brokers that are alive, in the order of their ids."""
-        return sorted((await self.metadata([])).brokers, key=lambda broker: broker.node_id)
+        """The brokers that are alive, in the order of their ids; the controllers, where a controller was connected to (KIP-919)."""
+        if self._speaks_to_brokers:
+            return sorted((await self.metadata([])).brokers, key=lambda broker: broker.node_id)
+        nodes = sorted((await self.cluster()).brokers, key=lambda node: node.broker_id)
+        self._addresses = {node.broker_id: (node.host, node.port) for node in nodes}
+        return [MetadataResponseBroker(node_id=node.broker_id, host=node.host, port=node.port, rack=node.rack) for node in nodes]
 
     async def cluster(self) -> DescribeClusterResponse:
-        """The id of the cluster, its controller and its brokers."""
-        response: DescribeClusterResponse = await self.ask(DescribeClusterRequest())
+        """The id of the cluster, its controller and its brokers; its controllers, where a controller was connected to."""
+        request = DescribeClusterRequest(endpoint_type=_BROKERS if self._speaks_to_brokers else _CONTROLLERS)
+        response: DescribeClusterResponse = await self.ask(request)
         return response
+
+    @property
+    def _speaks_to_brokers(self) -> bool:
+        return _METADATA_KEY in self._versions
 
     # --- asking
 
@@ -310,7 +323,10 @@ class ClusterClient:
                     reasons.append(error)
             hopeless = bool(reasons) and not self._versions and all(isinstance(reason, UnknownHost) for reason in reasons)
             if hopeless or once or trio.current_time() + BACKOFF_S >= deadline:
-                raise Unreachable(f"No broker answers: {reasons[-1] if reasons else f'there is no broker {broker_id}'}.")
+                raise Unreachable(
+                    f"No broker answers: {reasons[-1] if reasons else f'there is no broker {broker_id}'}".removesuffix("?").rstrip(".")
+                    + "."
+                )
             if reasons and not warned and self._on_unreachable is not None:
                 self._on_unreachable(str(reasons[-1]))
                 warned = True
@@ -320,7 +336,7 @@ class ClusterClient:
         if broker_id is None:
             return [*self._connections, *(address for address in self._known() if address not in self._connections)]
         if broker_id not in self._addresses:
-            await self.metadata([])
+            await self.brokers()
         return [self._addresses[broker_id]] if broker_id in self._addresses else []
 
     def _known(self) -> list[tuple[str, int]]:

@@ -137,7 +137,7 @@ def _leader(quorum: PartitionData) -> ReplicaState:
 
 
 async def _describe_status(cluster: ClusterClient) -> None:
-    cluster_id = (await cluster.metadata([])).cluster_id
+    cluster_id = (await cluster.cluster()).cluster_id
     response, quorum = await _quorum(cluster)
     leader = _leader(quorum)
     slowest = min(quorum.current_voters, key=lambda voter: voter.log_end_offset)

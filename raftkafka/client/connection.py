@@ -37,6 +37,10 @@ class RequestFailed(Exception):
         self.definite = definite
 
 
+class ConnectionBroke(RequestFailed):
+    """The peer closed the connection before it answered."""
+
+
 class UnknownHost(RequestFailed):
     """The name of the host has no address, so trying again soon is of no use."""
 
@@ -62,7 +66,11 @@ class BrokerConnection:
         api = APIS[_API_VERSIONS_KEY]
         request = ApiVersionsRequest(client_software_name="raftkafka", client_software_version="0.1")
         for version in (api.max_version, 0):
-            response: ApiVersionsResponse = await self._exchange(api, request, version)
+            try:
+                response: ApiVersionsResponse = await self._exchange(api, request, version)
+            except ConnectionBroke:
+                reason = f"{self.address} closes the connection at the first request, as a port that does not speak Kafka's protocol"
+                raise RequestFailed(reason, definite=True) from None
             if response.error_code == ErrorCode.NONE:
                 self.broker_versions = {each.api_key: (each.min_version, each.max_version) for each in response.api_keys}
                 return
@@ -98,7 +106,7 @@ class BrokerConnection:
             except trio.TooSlowError:
                 raise RequestFailed(f"{self.address} did not answer {api.name} within {deadline_s:g} s", definite=False) from None
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                raise RequestFailed(f"the connection to {self.address} broke during {api.name}", definite=False) from None
+                raise ConnectionBroke(f"the connection to {self.address} broke during {api.name}", definite=False) from None
             response = _decode(answer, api, version, correlation_id, self.address)
             self._broken = False
             return response

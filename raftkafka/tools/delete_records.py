@@ -86,7 +86,9 @@ def parse_offsets(text: str) -> dict[TopicPartition, int]:
 def _field(entry: Any, name: str, kind: type[Any]) -> Any:
     if not isinstance(entry, dict) or name not in entry:
         raise ToolError(f"No such field exists: `{name}`")
-    if not isinstance(entry[name], kind) or isinstance(entry[name], bool):
+    bits = 32 if name == "partition" else 64
+    fits = kind is str or (isinstance(entry[name], int) and -(1 << bits - 1) <= entry[name] < 1 << bits - 1)
+    if not isinstance(entry[name], kind) or isinstance(entry[name], bool) or not fits:
         word = "String" if kind is str else "Integer" if name == "partition" else "Long"
         raise ToolError(f"Expected `{word}` value, received {json.dumps(entry[name])}")
     return entry[name]

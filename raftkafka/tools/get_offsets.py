@@ -18,7 +18,8 @@ from raftkafka.client.cluster import ClusterClient, PartitionsUnavailable
 from raftkafka.protocol.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from raftkafka.tools.admin import command_config, run_admin
 from raftkafka.tools.errors import ToolError, UsageError
-from raftkafka.tools.java_errors import as_java_error, raise_refusal, refusal
+from raftkafka.tools.java_errors import as_java_error, refusal
+from raftkafka.tools.java_lists import split
 from raftkafka.tools.options import OptionParser, Options, flag, value
 from raftkafka.tools.topic_filter import INTERNAL_TOPICS, TopicFilter
 
@@ -138,12 +139,10 @@ async def _offsets_of(cluster: ClusterClient, partitions: Sequence[TopicPartitio
                 partition = TopicPartition(topic.name, each.partition_index)
                 if partition not in final:
                     continue
-                if each.error_code == ErrorCode.UNSUPPORTED_VERSION:
-                    raise_refusal(each.error_code)
                 if each.error_code != ErrorCode.NONE:
                     errors[partition] = each.error_code
                 offsets[partition] = each.offset
-    for partition, code in errors.items():
+    for partition, code in sorted(errors.items()):
         offsets.pop(partition, None)
         print(f"Skip getting offsets for topic-partition {partition} due to error: {refusal(code).named}", file=sys.stderr)
     return offsets
@@ -152,7 +151,7 @@ async def _offsets_of(cluster: ClusterClient, partitions: Sequence[TopicPartitio
 def _parse_time(text: str) -> int:
     if text in _SPECIAL_TIMES:
         return _SPECIAL_TIMES[text]
-    if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
+    if not re.fullmatch(r"[+-]?[0-9]{1,19}", text) or not -(2**63) <= int(text) < 2**63:
         raise ToolError(f"Malformed time argument {text}. Please use {_TIMES_TEXT}, or a specified long format timestamp")
     return int(text)
 
@@ -163,9 +162,10 @@ def _parse_filter(options: Options) -> Wanted:
     if rules is not None:
         if options.has("topic") or options.has("partitions"):
             raise ToolError("--topic-partitions cannot be used with --topic or --partitions")
-        parsed = [_parse_rule(rule) for rule in rules.split(",")]
+        parsed = [_parse_rule(rule) for rule in split(rules)]
         return lambda partition: any(rule(partition) for rule in parsed)
-    topics = TopicFilter(options.text("topic") or ".*")
+    expression = options.text("topic")
+    topics = TopicFilter(".*" if expression is None else expression)
     ids = _parse_partitions(options.text("partitions") or "")
     return lambda partition: topics.allows(partition.topic) and (not ids or partition.partition in ids)
 
@@ -184,6 +184,6 @@ def _parse_rule(text: str) -> Wanted:
 
 def _parse_partitions(text: str) -> list[int]:
     try:
-        return [int(each) for each in text.split(",")] if text else []
+        return [int(each) for each in split(text)] if text else []
     except ValueError:
         raise ToolError(f"--partitions expects a comma separated list of numeric partition ids, but received: {text}") from None

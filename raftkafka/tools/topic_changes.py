@@ -18,7 +18,8 @@ from raftkafka.protocol.messages.create_topics import (
     CreateTopicsRequest,
 )
 from raftkafka.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
-from raftkafka.tools.java_errors import ILLEGAL_ARGUMENT, JavaError, exception_name, raise_refusal
+from raftkafka.tools.java_errors import ILLEGAL_ARGUMENT, JavaError, exception_name, raise_refusal, refusal
+from raftkafka.tools.java_lists import split
 from raftkafka.tools.options import Options
 from raftkafka.tools.topic_descriptions import descriptions_of, matching_topics
 
@@ -45,17 +46,20 @@ def new_topic(options: Options) -> CreatableTopic:
     )
 
 
-async def create_topic(cluster: ClusterClient, topic: CreatableTopic, *, if_not_exists: bool) -> None:
-    """Creates a topic and says so; with `if_not_exists` one that exists is left as it is, in silence."""
+async def create_topic(cluster: ClusterClient, topic: CreatableTopic, options: Options) -> None:
+    """Creates a topic and says so; with `--if-not-exists` one that exists is left as it is, in silence."""
     if any(mark in topic.name for mark in "._"):
         print(_COLLISION_WARNING)
-    if topic.replication_factor != -1 and not 1 <= topic.replication_factor <= _MAX_REPLICATION_FACTOR:
+    replication_factor, partitions = options.number("replication-factor"), options.number("partitions")
+    if replication_factor is not None and not 1 <= replication_factor <= _MAX_REPLICATION_FACTOR:
         raise JavaError(ILLEGAL_ARGUMENT, f"The replication factor must be between 1 and {_MAX_REPLICATION_FACTOR} inclusive")
-    if topic.num_partitions != -1 and topic.num_partitions < 1:
+    if partitions is not None and partitions < 1:
         raise JavaError(ILLEGAL_ARGUMENT, "The partitions must be greater than 0")
+    if not topic.name:
+        raise refusal(ErrorCode.INVALID_TOPIC_EXCEPTION, "The given topic name '' cannot be represented in a request.")
     response = await cluster.ask_controller(CreateTopicsRequest(topics=[topic], timeout_ms=REQUEST_TIMEOUT_MS))
     (result,) = response.topics
-    if if_not_exists and result.error_code == ErrorCode.TOPIC_ALREADY_EXISTS:
+    if options.has("if-not-exists") and result.error_code == ErrorCode.TOPIC_ALREADY_EXISTS:
         return
     raise_refusal(result.error_code, result.error_message)
     print(f"Created topic {topic.name}.")
@@ -98,8 +102,8 @@ async def delete_topics(cluster: ClusterClient, options: Options) -> None:
 def parse_replica_assignment(text: str) -> list[list[int]]:
     """The brokers of each partition of `1:2,2:3`; empty for an empty text."""
     partitions: list[list[int]] = []
-    for index, part in enumerate(text.split(",") if text else ()):
-        brokers = [_broker_id(each.strip()) for each in part.split(":")]
+    for index, part in enumerate(split(text) if text else ()):
+        brokers = [_broker_id(each.strip()) for each in split(part, ":")]
         twice = list(dict.fromkeys(each for each in brokers if brokers.count(each) > 1))
         if twice:
             named = ",".join(str(each) for each in twice)

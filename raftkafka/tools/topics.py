@@ -103,7 +103,7 @@ def _work(options: Options) -> Callable[[ClusterClient], Awaitable[None]]:
     """What is to be done with the cluster; what is wrong with the values is refused before it is asked."""
     if options.has("create"):
         wanted = new_topic(options)
-        return lambda cluster: create_topic(cluster, wanted, if_not_exists=options.has("if-not-exists"))
+        return lambda cluster: create_topic(cluster, wanted, options)
     if options.has("alter"):
         altered = new_topic(options)
         return lambda cluster: alter_topics(cluster, options, altered)

@@ -56,6 +56,10 @@ def filled(our_cluster: RealCluster) -> RealCluster:
         "--topic many --time 2999",
         "--topic many --time 99999999999999",
         "--topic many --partitions 1,2,11",
+        "--topic many --partitions 1,,",
+        "--topic many --partitions ''",
+        "--topic many --time -7",
+        "--topic-partitions many:3,,",
         "--topic ma.*,none",
         "--topic-partitions many:3",
         "--topic-partitions many:2-4,ours:1-,java:-1",
@@ -74,6 +78,8 @@ def test_offsets_are_the_same(filled: RealCluster, arguments: str) -> None:
     "arguments",
     [
         "--topic nothing",
+        "--topic ''",
+        "--time 9223372036854775808",
         "--time soon",
         "--partitions one",
         "--topic-partitions many:a",
@@ -112,7 +118,17 @@ def test_records_are_deleted_alike(filled: RealCluster, tmp_path: Path) -> None:
     assert same(offsets[0]) == same(offsets[1]) == "NAME:0:5\nNAME:1:10\nNAME:2:0\n"
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"partitions": [], "version": 2}', '{"partitions": [{"topic": "a"}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "{}",
+        "[]",
+        '{"partitions": [{"topic": "a", "partition": 9999999999, "offset": 1}]}',
+        '{"partitions": [], "version": 2}',
+        '{"partitions": [{"topic": "a"}]}',
+    ],
+)
 def test_a_wrong_offset_file_is_told_in_one_sentence(filled: RealCluster, tmp_path: Path, text: str) -> None:
     path = tmp_path / "offsets.json"
     path.write_text(text)

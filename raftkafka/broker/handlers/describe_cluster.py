@@ -15,13 +15,16 @@ from raftkafka.protocol.messages.describe_cluster import DescribeClusterBroker, 
 
 API_KEY = 60
 BROKER_ENDPOINTS = 1
+CONTROLLER_ENDPOINTS = 2
 
 
 def handle(services: Services, request: DescribeClusterRequest, context: RequestContext, respond: Respond) -> None:
     """Answers from the metadata that this broker has applied."""
     if request.endpoint_type != BROKER_ENDPOINTS:
-        code = ErrorCode.MISMATCHED_ENDPOINT_TYPE if request.endpoint_type == 2 else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
-        raise ApiError(code, f"endpoint type {request.endpoint_type} cannot be described by a broker listener")
+        if request.endpoint_type == CONTROLLER_ENDPOINTS:
+            sentence = "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
+            raise ApiError(ErrorCode.MISMATCHED_ENDPOINT_TYPE, sentence)
+        raise ApiError(ErrorCode.UNSUPPORTED_ENDPOINT_TYPE, f"Unsupported endpoint type {request.endpoint_type}")
     brokers = []
     for node_id, broker in sorted(services.image.brokers.items()):
         address = broker.endpoint(context.listener)

@@ -49,6 +49,10 @@ class LogPlacement:
         """The directory with this path."""
         return next((directory for directory in self.directories if directory.path == path), None)
 
+    def containing(self, path: str) -> LogDirectory | None:
+        """The directory in which this path lies."""
+        return next((directory for directory in self.directories if path.startswith(f"{directory.path}/")), None)
+
     def of(self, key: PartitionKey) -> LogDirectory:
         """Where a log is."""
         return self._of[key]

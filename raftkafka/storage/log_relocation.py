@@ -93,7 +93,7 @@ class LogRelocation:
         try:
             begun = self._moves.begin(log, target)
         except DiskError as error:
-            self._ports.directory_failed(target, str(error))
+            self._failed(error, target)
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
         begun.copy.on_disk_failure = lambda copy: self._ports.directory_failed(target, copy.offline_reason or "")
 
@@ -152,7 +152,12 @@ class LogRelocation:
             elif not self._disk.exists(move.target.file(str(move.place))):  # what is there may be going away
                 self._replace(move)
         except (ApiError, DiskError) as error:
-            self._ports.directory_failed(move.target, str(error))
+            self._failed(error, move.target)
+
+    def _failed(self, error: ApiError | DiskError, target: LogDirectory) -> None:
+        """A move needs both directories: the one that the error names has failed, as a rule that of the copy."""
+        named = self._placement.containing(error.path) if isinstance(error, DiskError) else None
+        self._ports.directory_failed(named or target, str(error))
 
     def _replace(self, move: LogMove) -> None:
         """From here on the copy is the log."""

@@ -92,8 +92,9 @@ def test_replica_whose_directory_failed_before_it_was_assigned_is_out_with_its_a
     assert (world.partition("t").leader, world.partition("t").isr) == (2, (2, 3))
 
 
-def test_last_replica_comes_back_when_its_directory_does(world: World) -> None:
-    """What lies in a failed directory was not lost by that (KIP-966: the ELR)."""
+@pytest.mark.parametrize("is_clean", [True, False])
+def test_last_replica_comes_back_when_its_directory_does(world: World, *, is_clean: bool) -> None:
+    """What lies in a failed directory was not lost by that (KIP-966: the ELR, and the last known leader when the restart was unclean)."""
     world.kill(2)
     world.kill(3)
     assign(world, 1, directory(1, 1))
@@ -103,7 +104,7 @@ def test_last_replica_comes_back_when_its_directory_does(world: World) -> None:
     assert world.partition("t").leader == NO_NODE
     epoch = world.epoch(1)
     world.kill(1)
-    register(world, 1, previous_epoch=epoch)
+    register(world, 1, previous_epoch=epoch if is_clean else -1)
     world.heartbeat(1)
     assert world.partition("t").leader == 1
 

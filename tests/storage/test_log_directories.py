@@ -95,6 +95,16 @@ def test_log_of_a_deleted_topic_that_comes_back_does_not_replace_that_of_the_new
     assert {log.key: log.log_end_offset for log in manager} == {KEY: 0, OTHER_KEY: 1}
 
 
+def test_move_that_cannot_begin_since_the_log_cannot_be_read_does_not_cost_the_other_directory() -> None:
+    node = TwoDirectories()
+    where = node.create(KEY).directory[0]
+    node.disk.failing = (where,)
+    node.disk.exists = lambda path: True  # type: ignore[method-assign]  # as far as the node knows
+    with pytest.raises(ApiError):
+        node.manager.move(TopicPartition("events", 0), "b" if where == "a" else "a")
+    assert [each.path for each in node.manager.placement.directories if each.offline_reason is not None] == [where]
+
+
 def test_directory_without_a_name_among_those_that_have_one_has_failed() -> None:
     node = TwoDirectories()
     node.create(KEY)

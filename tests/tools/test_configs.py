@@ -5,6 +5,7 @@ Sources: reference/golden 16-24 and 920 (transcripts of Apache's tool on Apache 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from cluster.bench.systems import System
+from raftkafka.tools.configs.key_list import settable_keys
 from raftkafka.tools.configs.settings_text import parse_pairs
 from raftkafka.tools.errors import ToolError
 from tests.cluster.real_cluster import RealCluster
 from tests.java.apache_kafka import requires_java
+from tests.java.tool_server import run_tool
 from tests.tools.compare import HasBootstrap, assert_same, replacing, sorted_lines
 from tests.tools.in_process import both_here, each_on_its_own, run_here
 
@@ -50,6 +53,19 @@ def test_pairs_are_read_with_brackets_around_commas(text: str, pairs: dict[str, 
 def test_what_is_no_pair_is_refused(text: str) -> None:
     with pytest.raises(ToolError, match="must be in the format"):
         parse_pairs(text)
+
+
+@pytest.mark.slow
+@pytest.mark.java
+@requires_java
+def test_the_help_names_the_keys_that_apaches_names() -> None:
+    """Its help is a column of 40 characters, in which a key begins with a tab and may go on in the next line."""
+    column = run_tool(TOOL, "--help").stderr.partition("--add-config <")[2].partition("Entity types")[0]
+    unwrapped = re.sub(r"\n {39,41}(?! *\t|For)", "", re.sub(r" +$", "", column, flags=re.MULTILINE))
+    theirs = {part.partition("':")[0]: [key.strip() for key in part.split("\t")[1:]] for part in unwrapped.split("For entity-type '")[1:]}
+    assert theirs == settable_keys()
+    ours = run_here(TOOL, "--help")
+    assert all(key in ours.stderr for keys in theirs.values() for key in keys)
 
 
 @pytest.fixture(scope="module")

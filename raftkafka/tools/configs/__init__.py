@@ -20,6 +20,7 @@ from raftkafka.client.cluster import ClusterClient
 from raftkafka.client.connection import RequestFailed
 from raftkafka.tools.admin import command_config, run_admin
 from raftkafka.tools.configs.entities import CLIENTS, IPS, USERS, Entities, named_entities
+from raftkafka.tools.configs.key_list import key_list
 from raftkafka.tools.configs.options import PARSER, check
 from raftkafka.tools.configs.quotas import alter_quotas, describe_quotas
 from raftkafka.tools.configs.resources import alter_resource, describe_resources
@@ -31,6 +32,9 @@ from raftkafka.tools.java_errors import JavaError, as_java_error
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the tool; returns its exit code."""
+    if not arguments or PARSER.read(arguments).has("help"):
+        print(f"{PARSER.help()}\n{key_list()}", file=sys.stderr)
+        return 1
     options = PARSER.parse(arguments)
     entities = named_entities(arguments, options)
     check(options, entities)

@@ -132,8 +132,12 @@ class DirectoryReports:
         """What was granted is seen in the metadata a moment later: until then nothing is told again."""
         sent, self._sent = self._sent or (), None
         self._retry_ms = self._now_ms + RETRY_MS
+        keys = [PartitionKey(each.topic_id, each.partition) for each in sent]
         if not isinstance(reply, AssignReplicasReply) or reply.error != ErrorCode.NONE:
-            self._doubtful.update((PartitionKey(each.topic_id, each.partition), None) for each in sent)
+            self._doubtful.update(dict.fromkeys(keys))
+            return
+        for key in keys:
+            self._placement.is_known(key)  # that it was made anew: where it is may be another place by now
 
     def _watch_failures(self, now_ms: int) -> None:
         """A failure is told with a heartbeat, at once."""

@@ -93,7 +93,7 @@ class LogPlacement:
         return key in self._made_anew
 
     def is_known(self, key: PartitionKey) -> None:
-        """The metadata has the log where it is."""
+        """The controller has been told of this log."""
         self._made_anew.pop(key, None)
 
     def failed(self, directory: LogDirectory, reason: str) -> list[PartitionKey]:

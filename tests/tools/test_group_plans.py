@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftkafka.base.ids import TopicPartition
-from raftkafka.tools.consumer_groups.describing import OffsetRow, _print_members, _print_offsets, _print_state
+from raftkafka.tools.consumer_groups.describing import OffsetRow, print_members, print_offsets, print_state
 from raftkafka.tools.consumer_groups.failure import CommandFailed
 from raftkafka.tools.consumer_groups.groups import Committed, Group, Member
 from raftkafka.tools.consumer_groups.offset_plan import plan_as_csv, plan_from_csv
@@ -106,9 +106,9 @@ GROUP = Group(group_id="hello-group-848", state="Stable", assignor="uniform", me
 def test_tables_are_those_of_the_transcripts(capsys: pytest.CaptureFixture[str]) -> None:
     """Reference/golden 51, 55 and 56."""
     row = OffsetRow(partition=TopicPartition("hello.kafka", 9), committed=Committed(offset=8, leader_epoch=0), end_offset=10, member=MEMBER)
-    _print_offsets(GROUP, [row], verbose=False)
-    _print_members(GROUP, verbose=True)
-    _print_state(GROUP, "127.0.0.1:18092  (1)", verbose=False)
+    print_offsets(GROUP, [row], verbose=False)
+    print_members(GROUP, verbose=True)
+    print_state(GROUP, "127.0.0.1:18092  (1)", verbose=False)
     assert capsys.readouterr().out.splitlines() == [
         "",
         "GROUP           TOPIC           PARTITION  CURRENT-OFFSET  LOG-END-OFFSET  LAG             "

@@ -25,7 +25,7 @@ from raftkafka.tools.configs.options import PARSER, check
 from raftkafka.tools.configs.quotas import alter_quotas, describe_quotas
 from raftkafka.tools.configs.resources import alter_resource, describe_resources
 from raftkafka.tools.configs.settings_text import Change, change_of
-from raftkafka.tools.configs.user_credentials import alter_credentials, check_names_of_quotas, describe_credentials
+from raftkafka.tools.configs.user_credentials import alter_credentials, changes_credentials, describe_credentials
 from raftkafka.tools.errors import ToolError
 from raftkafka.tools.java_errors import JavaError, as_java_error
 
@@ -79,7 +79,7 @@ async def _alter(cluster: ClusterClient, entities: Entities, change: Change) -> 
     if len(entities.types) != len(entities.names):
         raise ToolError("An entity name must be specified for every entity type")
     if entities.first_type in (USERS, CLIENTS, IPS):
-        if check_names_of_quotas(entities, change):
+        if changes_credentials(entities, change):
             await alter_credentials(cluster, entities.names[0], change)
         else:
             await alter_quotas(cluster, entities, change)

@@ -35,7 +35,7 @@ _QUOTAS = ("producer_byte_rate", "consumer_byte_rate", "request_percentage", "co
 _IP_QUOTAS = ("connection_creation_rate",)
 
 
-def check_names_of_quotas(entities: Entities, change: Change) -> bool:
+def changes_credentials(entities: Entities, change: Change) -> bool:
     """Whether a change of users is one of credentials; `ToolError` when something in it is neither quota nor credential."""
     if entities.first_type == IPS:
         unknown = [key for key in (*change.added, *change.deleted) if key not in _IP_QUOTAS]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from raftkafka.base.errors import ErrorCode
 from raftkafka.base.ids import TopicPartition
-from raftkafka.client.cluster import ClusterClient
+from raftkafka.client.cluster import ClusterClient, CoordinatorRefused
 from raftkafka.protocol.messages.delete_groups import DeleteGroupsRequest
 from raftkafka.protocol.messages.offset_delete import OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic
 from raftkafka.tools.consumer_groups.failure import print_error
@@ -35,7 +35,11 @@ async def delete_groups(cluster: ClusterClient, options: Options) -> None:
         names = options.texts("group")
     failed: dict[str, str] = {}
     for name in in_hash_map_order(names, string_hash):
-        response = await cluster.ask_coordinator(name, DeleteGroupsRequest(groups_names=[name]))
+        try:
+            response = await cluster.ask_coordinator(name, DeleteGroupsRequest(groups_names=[name]))
+        except CoordinatorRefused as denied:
+            failed[name] = refusal(denied.code, str(denied)).named
+            continue
         result = response.results[0]
         if result.error_code != ErrorCode.NONE:
             failed[name] = refusal(result.error_code, result.error_message).named

@@ -50,17 +50,17 @@ async def describe(cluster: ClusterClient, options: Options) -> None:
     if options.has("members"):
         for group in groups:
             _warn(group)
-            _print_members(group, verbose=verbose)
+            print_members(group, verbose=verbose)
     elif options.has("state"):
         coordinators = [await _coordinator(cluster, group.group_id) for group in groups]
         for group, coordinator in zip(groups, coordinators, strict=True):
             if _warn(group):
-                _print_state(group, coordinator, verbose=verbose)
+                print_state(group, coordinator, verbose=verbose)
     else:
         tables = [await _offset_rows(cluster, group) for group in groups]
         for group, rows in zip(groups, tables, strict=True):
             if _warn(group) and rows:
-                _print_offsets(group, rows, verbose=verbose)
+                print_offsets(group, rows, verbose=verbose)
 
 
 def _warn(group: Group) -> bool:
@@ -98,7 +98,8 @@ async def _offset_rows(cluster: ClusterClient, group: Group) -> list[OffsetRow]:
     return [*shown, *rows((partition for partition in committed if partition not in assigned), None)]
 
 
-def _print_offsets(group: Group, rows: Sequence[OffsetRow], *, verbose: bool) -> None:
+def print_offsets(group: Group, rows: Sequence[OffsetRow], *, verbose: bool) -> None:
+    """Prints a table of the group's partitions; with their leader epochs when it is verbose."""
     header = ["GROUP", "TOPIC", "PARTITION", "LEADER-EPOCH", "CURRENT-OFFSET", "LOG-END-OFFSET", "LAG", "CONSUMER-ID", "HOST", "CLIENT-ID"]
     cells = [
         [
@@ -122,7 +123,8 @@ def _print_offsets(group: Group, rows: Sequence[OffsetRow], *, verbose: bool) ->
 # --- members
 
 
-def _print_members(group: Group, *, verbose: bool) -> None:
+def print_members(group: Group, *, verbose: bool) -> None:
+    """Prints a table of the group's members; with their partitions when it is verbose."""
     header = ["GROUP", "CONSUMER-ID", "GROUP-INSTANCE-ID", "HOST", "CLIENT-ID", "#PARTITIONS"]
     header += ["CURRENT-EPOCH", "CURRENT-ASSIGNMENT", "TARGET-EPOCH", "TARGET-ASSIGNMENT", "UPGRADED"]
     cells = [
@@ -185,7 +187,8 @@ async def _coordinator(cluster: ClusterClient, group_id: str) -> str:
     return f"{found.host}:{found.port}  ({found.node_id})"
 
 
-def _print_state(group: Group, coordinator: str, *, verbose: bool) -> None:
+def print_state(group: Group, coordinator: str, *, verbose: bool) -> None:
+    """Prints the group's state in a table of one row; with its epochs when it is verbose."""
     header = ["GROUP", "COORDINATOR (ID)", "ASSIGNMENT-STRATEGY", "STATE", "GROUP-EPOCH", "TARGET-ASSIGNMENT-EPOCH", "#MEMBERS"]
     cells = [
         group.group_id,

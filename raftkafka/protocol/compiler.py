@@ -85,7 +85,10 @@ def _run_codec(run: Sequence[NamedSpec], version: int, flexible: bool) -> Codec:
 
 
 def _field_codec(spec: schema.FieldSpec, version: int, flexible: bool) -> Codec:
-    return _type_codec(spec.wire_type, version, flexible=flexible, nullable=spec.nullable.has(version))
+    nullable = spec.nullable.has(version)
+    if nullable and spec.tag is not None and isinstance(spec.wire_type, type):
+        return nullable_struct_codec(_struct_codec(spec.wire_type, version, flexible), tagged=True)
+    return _type_codec(spec.wire_type, version, flexible=flexible, nullable=nullable)
 
 
 def _type_codec(wire_type: schema.WireType, version: int, *, flexible: bool, nullable: bool) -> Codec:
@@ -102,7 +105,7 @@ def _type_codec(wire_type: schema.WireType, version: int, *, flexible: bool, nul
             return array_codec(_type_codec(element, version, flexible=flexible, nullable=False), compact=flexible, nullable=nullable)
         case _:
             codec = _struct_codec(wire_type, version, flexible)
-            return nullable_struct_codec(codec) if nullable else codec
+            return nullable_struct_codec(codec, tagged=False) if nullable else codec
 
 
 def _struct_reader(cls: type, names: tuple[str, ...], steps: Sequence[Reader], read_tags: TagReader | None) -> Reader:

@@ -261,19 +261,21 @@ def array_codec(element: Codec, *, compact: bool, nullable: bool) -> Codec:
     return Codec(read, write, 1 if compact else 4)
 
 
-def nullable_struct_codec(inner: Codec) -> Codec:
-    """A struct that may be null: a byte before it says whether it is there."""
+def nullable_struct_codec(inner: Codec, *, tagged: bool) -> Codec:
+    """A struct that may be null: a number before it says whether it is there, in a tagged field an unsigned one."""
+    null = 0 if tagged else -1
+    null_byte = b"\x00" if tagged else b"\xff"
 
     def read(buffer: memoryview, offset: int, into: list[Any]) -> int:
         (marker,) = _INT8.unpack_from(buffer, offset)
-        if marker < 0:
+        if marker <= null:
             into.append(None)
             return offset + 1
         return inner.read(buffer, offset + 1, into)
 
     def write(out: bytearray, value: Any) -> None:
         if value is None:
-            out += b"\xff"
+            out += null_byte
             return
         out += b"\x01"
         inner.write(out, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftkafka.protocol.framing import read_versioned, write_message, write_versioned
+from raftkafka.protocol.messages.consumer_group_records import ConsumerGroupMemberMetadataValue
 from raftkafka.protocol.messages.coordinator_records import GroupMetadataValue, MemberMetadata, OffsetCommitKey, OffsetCommitValue
 
 OFFSET_COMMIT_VALUES = [
@@ -69,3 +70,12 @@ def test_a_key_is_its_record_type_and_its_fields() -> None:
     """The int16 before a key's fields is the type of record (1 for offsets), not a version."""
     key = OffsetCommitKey(group="g", topic="t", partition=1)
     assert (b"\x00\x01" + write_message(key, 0)).hex() == "000100016700017400000001"
+
+
+def test_a_tagged_struct_that_is_null_has_an_unsigned_zero() -> None:
+    """The member of a KIP-848 group as Apache Kafka 4.3.1 wrote it; an untagged struct that is null has -1 there."""
+    data = bytes.fromhex("0000000011636f6e736f6c652d636f6e73756d65720b2f3132372e302e302e310203743101000493e00001000100")
+    member, version = read_versioned(ConsumerGroupMemberMetadataValue, data)
+    assert (member.client_id, member.subscribed_topic_names, member.rebalance_timeout_ms) == ("console-consumer", ["t1"], 300_000)
+    assert member.classic_member_metadata is None
+    assert write_versioned(member, version) == data

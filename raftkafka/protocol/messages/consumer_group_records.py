@@ -68,7 +68,7 @@ class ConsumerGroupMemberMetadataValue:
     subscribed_topic_regex: str | None = field(STRING, "0+", nullable="0+")
     rebalance_timeout_ms: int = field(INT32, "0+", default=-1)
     server_assignor: str | None = field(STRING, "0+", nullable="0+")
-    classic_member_metadata: ClassicMemberMetadata | None = field(ClassicMemberMetadata, "0+", nullable="0+", tag=0, default=None)
+    classic_member_metadata: ClassicMemberMetadata | None = field(ClassicMemberMetadata, "0+", nullable="0+", tag=0)
 
 
 @message("0", flexible="none")

@@ -19,9 +19,15 @@ from typing import Any
 
 import trio
 
-from raftkafka.base.errors import ErrorCode, PeerError
+from raftkafka.base.errors import ErrorCode
 from raftkafka.base.ids import TopicPartition
 from raftkafka.client.bootstrap import parse_bootstrap
+from raftkafka.client.cluster_failures import GROUP_COORDINATOR as GROUP_COORDINATOR
+from raftkafka.client.cluster_failures import TRANSACTION_COORDINATOR as TRANSACTION_COORDINATOR
+from raftkafka.client.cluster_failures import CoordinatorRefused as CoordinatorRefused
+from raftkafka.client.cluster_failures import PartitionsUnavailable as PartitionsUnavailable
+from raftkafka.client.cluster_failures import Unreachable as Unreachable
+from raftkafka.client.cluster_failures import Unsupported as Unsupported
 from raftkafka.client.connection import BrokerConnection, RequestFailed, UnknownHost, api_of, connect
 from raftkafka.protocol.messages.describe_cluster import DescribeClusterRequest, DescribeClusterResponse
 from raftkafka.protocol.messages.find_coordinator import FindCoordinatorRequest
@@ -33,9 +39,6 @@ DEFAULT_REQUEST_TIMEOUT_S = 30.0
 BACKOFF_S = 0.1
 UNKNOWN_TOPIC_GRACE_S = 2.0
 """How long a topic may be unknown to the brokers before it is taken for missing: a new one reaches them one by one."""
-
-GROUP_COORDINATOR = 0
-TRANSACTION_COORDINATOR = 1
 
 _METADATA_KEY = 3
 _BROKERS, _CONTROLLERS = 1, 2
@@ -62,31 +65,6 @@ _PATIENCE_S = {
     ErrorCode.INVALID_TOPIC_EXCEPTION: 0.0,
 }
 """How long a partition is waited for, by the reason why it has no leader; for any other reason as long as the client waits."""
-
-
-class Unsupported(PeerError):
-    """The broker does not serve an API that was asked for; `api_name` is its name in Kafka's protocol."""
-
-    def __init__(self, api_name: str) -> None:
-        super().__init__(f"The broker does not support {api_name}.")
-        self.api_name = api_name
-
-
-class Unreachable(RequestFailed):
-    """No broker could be connected to."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, definite=True)
-
-
-class PartitionsUnavailable(RequestFailed):
-    """Some partitions have no leader, or do not exist; `partitions` says why for each, `answers` has what the other leaders answered."""
-
-    def __init__(self, partitions: Mapping[TopicPartition, ErrorCode], answers: Sequence[tuple[Sequence[TopicPartition], Any]]) -> None:
-        named = ", ".join(f"{partition} ({code.name})" for partition, code in partitions.items())
-        super().__init__(f"No leader answered for {named}.", definite=True)
-        self.partitions = partitions
-        self.answers = answers
 
 
 class ClusterClient:
@@ -281,7 +259,7 @@ class ClusterClient:
         response = await self._ask_while(lambda: self.ask(request, timeout_s=timeout_s), _COORDINATOR_MOVED, timeout_s)
         found = response.coordinators[0] if response.coordinators else response
         if found.error_code != ErrorCode.NONE:
-            raise RequestFailed(found.error_message or f"{key} has no coordinator: {ErrorCode(found.error_code).name}", definite=True)
+            raise CoordinatorRefused(key, key_type, found.error_code, found.error_message)
         self._addresses[found.node_id] = (found.host, found.port)
         node_id: int = found.node_id
         return node_id

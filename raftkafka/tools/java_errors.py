@@ -48,7 +48,7 @@ def raise_refusal(code: int, message: str | None = None) -> None:
 def as_java_error(error: Exception) -> JavaError | None:
     """An error of this program under the name that it would have in Apache's tools; None for a bug."""
     from raftkafka.base.errors import PeerError
-    from raftkafka.client.cluster import Unsupported
+    from raftkafka.client.cluster import CoordinatorRefused, Unsupported
     from raftkafka.client.connection import RequestFailed
     from raftkafka.tools.errors import UsageError
 
@@ -57,6 +57,8 @@ def as_java_error(error: Exception) -> JavaError | None:
             return error
         case Unsupported():
             return JavaError(exception_name(ErrorCode.UNSUPPORTED_VERSION), str(error))
+        case CoordinatorRefused():
+            return JavaError(exception_name(error.code), str(error))
         case RequestFailed():
             return JavaError(exception_name(ErrorCode.REQUEST_TIMED_OUT), str(error))
         case PeerError():

@@ -27,10 +27,14 @@ def our_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluste
 
 @pytest.fixture(scope="session")
 def apache_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[systems.System]:
-    """One broker of Apache Kafka 4.3.1; skips where it cannot be had."""
+    """One broker of Apache Kafka 4.3.1, where everything is allowed that no ACL forbids; skips where it cannot be had."""
     kafka_home()
+    authorizer = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+    }
     flags = ("-Xms256m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-    system = systems.apache_kafka(tmp_path_factory.mktemp("apache"), 1, jvm_flags=flags)
+    system = systems.apache_kafka(tmp_path_factory.mktemp("apache"), 1, lambda *_: authorizer, jvm_flags=flags)
     try:
         system.start()
         admin = AdminClient({"bootstrap.servers": system.bootstrap, "log_level": 0})

@@ -11,6 +11,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, ResourcePatternType, ResourceType
 
 from cluster.bench.systems import System
 from tests.java.apache_kafka import requires_java
@@ -127,6 +128,49 @@ def test_what_each_tool_changes_is_the_same(apache: System, tmp_path: Path) -> N
     do("kafka-topics", "--alter --topic {topic} --partitions 3")
     do("kafka-topics", "--delete --topic {topic}")
     do("kafka-topics", "--delete --topic {topic}")
+
+
+@pytest.fixture(scope="module")
+def denied(apache: System) -> System:
+    """The broker with the topic `secret` and the group `secrets`, which nobody may touch."""
+    ours_only(apache, "kafka-topics", "--create", "--topic", "secret")
+    everything = ResourcePatternType.LITERAL, "User:*", "*", AclOperation.ALL, AclPermissionType.DENY
+    rules = [AclBinding(ResourceType.TOPIC, "secret", *everything), AclBinding(ResourceType.GROUP, "secrets", *everything)]
+    admin = AdminClient({"bootstrap.servers": apache.bootstrap})
+    for made in admin.create_acls(rules).values():
+        made.result(10)
+    return apache
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("kafka-topics", "--list"),
+        ("kafka-topics", "--create --topic secret"),
+        ("kafka-topics", "--describe --topic secret"),
+        ("kafka-topics", "--alter --topic secret --partitions 3"),
+        ("kafka-topics", "--delete --topic secret"),
+        ("kafka-get-offsets", "--topic secret"),
+        ("kafka-configs", "--describe --topic secret"),
+        ("kafka-configs", "--alter --topic secret --add-config retention.ms=1"),
+        ("kafka-consumer-groups", "--list"),
+        ("kafka-consumer-groups", "--describe --group secrets"),
+        ("kafka-consumer-groups", "--delete --group secrets"),
+        ("kafka-leader-election", "--election-type preferred --topic secret --partition 0"),
+        ("kafka-console-consumer", "--topic secret --from-beginning --timeout-ms 3000"),
+        ("kafka-console-consumer", "--topic read.ours --group secrets --timeout-ms 3000"),
+    ],
+)
+def test_a_denied_operation_ends_in_the_same_sentence(denied: System, tool: str, arguments: Arguments) -> None:
+    assert_same(*both(denied, tool, *shlex.split(arguments)))
+
+
+def test_records_of_a_forbidden_topic_are_not_deleted(denied: System, tmp_path: Path) -> None:
+    """Ours says why; Apache's tool waits a minute for a leader of a topic that it may not see."""
+    path = tmp_path / "offsets.json"
+    path.write_text('{"partitions": [{"topic": "secret", "partition": 0, "offset": 1}]}')
+    done = ours_only(denied, "kafka-delete-records", "--offset-json-file", str(path))
+    assert "secret-0\terror: org.apache.kafka.common.errors.TopicAuthorizationException: " in done.stdout, done
 
 
 def test_what_a_broker_cannot_do_is_told(apache: System) -> None:

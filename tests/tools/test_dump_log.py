@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, Producer
 
 from cluster.bench import systems
 from raftkafka.base.ids import DirectoryId, NodeId, TopicId
@@ -212,6 +213,32 @@ def test_a_log_of_kraft_metadata_is_read_as_far_as_its_types(
     ours = out.splitlines()
     assert [line.partition(" payload: ")[0] for line in ours] == [line.partition(" payload: ")[0] for line in theirs]
     assert {_type_of(line) for line in ours} == {_type_of(line) for line in theirs}
+
+
+@pytest.mark.java
+@requires_java
+def test_the_log_of_apaches_group_coordinator_is_shown_alike(
+    apache_cluster: systems.System, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Groups of both protocols, as Apache Kafka's broker wrote them."""
+    bootstrap = {"bootstrap.servers": apache_cluster.bootstrap}
+    producer = Producer(bootstrap)
+    producer.produce("dumped", b"x")
+    producer.flush()
+    for protocol in ("classic", "consumer"):
+        consumer = Consumer({**bootstrap, "group.id": f"dumped-{protocol}", "group.protocol": protocol, "auto.offset.reset": "earliest"})
+        consumer.subscribe(["dumped"])
+        assert consumer.consume(1, timeout=30)
+        consumer.commit(asynchronous=False)
+        consumer.close()
+    logs = [path for path in apache_cluster.nodes[0].directory.rglob(f"__consumer_offsets-*/{NAME}.log") if path.stat().st_size]
+    assert logs
+    for number, growing in enumerate(logs):
+        (tmp_path / str(number)).mkdir()
+        copy = tmp_path / str(number) / f"{NAME}.log"
+        copy.write_bytes(growing.read_bytes())
+        _, out, _ = dump(capsys, "--offsets-decoder", "--files", str(copy))
+        assert out.splitlines() == run_apaches("kafka-dump-log", "--offsets-decoder", "--files", str(copy)).stdout.splitlines()
 
 
 def _type_of(line: str) -> str:

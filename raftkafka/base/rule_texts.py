@@ -275,6 +275,30 @@ RULE_TEXTS: Mapping[Rule, RuleText] = {
         "A torn batch whose header is whole is taken for a record batch, and is served.",
         "Alagappan et al., Protocol-Aware Recovery (FAST 2018) (D12)",
     ),
+    Rule.CLEAN_BELOW_HIGH_WATERMARK: RuleText(
+        Area.STORAGE,
+        "Only committed records are compacted, and only committed ones replace others.",
+        "A value goes for the sake of a newer one that an election takes away: the key has neither.",
+        "Kafka's LogCleanerManager, the first uncleanable offset (K3)",
+    ),
+    Rule.KEEP_TOMBSTONES: RuleText(
+        Area.STORAGE,
+        "A deletion stays in the log for delete.retention.ms after what it deletes is gone.",
+        "A replica or reader that comes after never hears of the deletion, and keeps the value.",
+        "Kafka's log compaction; KIP-534 (K1)",
+    ),
+    Rule.KEEP_PRODUCER_BATCHES: RuleText(
+        Area.STORAGE,
+        "The last batches of a producer keep their headers when their records are compacted away.",
+        "A follower that copies the log, or a recovery, does not know the producer: its next batch may come twice.",
+        "Kafka's Cleaner; KIP-98 (D16)",
+    ),
+    Rule.SWAP_ATOMICALLY: RuleText(
+        Area.STORAGE,
+        "A cleaned segment is stable before it takes the place of others, in renames that the next start can finish.",
+        "The power fails: the old segments are gone, and the new one is empty or was not there yet.",
+        "Kafka's replaceSegments; Pillai et al., All File Systems Are Not Created Equal (OSDI 2014) (K1)",
+    ),
     Rule.ANSWER_COMMIT_WHEN_REPLICATED: RuleText(
         Area.COORDINATOR,
         "An offset commit is answered when its record is committed.",

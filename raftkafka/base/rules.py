@@ -69,6 +69,10 @@ class Rule(enum.Enum):
     SYNC_BEFORE_MARKER = "sync-before-the-clean-stop-marker"
     WITHDRAW_MARKER = "withdraw-the-clean-stop-marker"
     SCAN_AFTER_CRASH = "check-batches-after-a-crash"
+    CLEAN_BELOW_HIGH_WATERMARK = "clean-only-below-the-high-watermark"
+    KEEP_TOMBSTONES = "keep-tombstones-for-a-while"
+    KEEP_PRODUCER_BATCHES = "keep-the-last-batches-of-producers"
+    SWAP_ATOMICALLY = "swap-cleaned-segments-atomically"
 
     # Coordinators.
     ANSWER_COMMIT_WHEN_REPLICATED = "answer-offset-commit-when-replicated"

@@ -22,8 +22,8 @@ from raftkafka.base.disk import Disk
 from raftkafka.base.errors import ApiError, CorruptRecord, DiskError
 from raftkafka.base.ids import PartitionKey
 from raftkafka.base.observed import Observed, observed
+from raftkafka.base.rules import Rules
 from raftkafka.storage.cleaner_plan import CleaningPlan, plan_cleaning
-from raftkafka.storage.cleaner_retention import Practice
 from raftkafka.storage.cleaner_round import CleaningRound, Step, Sync
 from raftkafka.storage.config import LONG_MAX
 from raftkafka.storage.partition_log import PartitionLog
@@ -55,7 +55,7 @@ class LogCleaner:
         *,
         disk: Disk,
         settings: CleanerSettings,
-        practice: Practice,
+        disabled_rules: Rules,
         limit: Callable[[PartitionLog], int],
         hosts: Callable[[PartitionLog], bool],
         persist: Callable[[Sequence[str]], int],
@@ -64,7 +64,7 @@ class LogCleaner:
         """`limit`: up to where (exclusive) a log is committed and decided. `hosts`: whether this log is still in service."""
         self._disk = disk
         self._settings = settings
-        self._practice = practice
+        self._disabled_rules = disabled_rules
         self._limit = limit
         self._hosts = hosts
         self._persist = persist
@@ -138,7 +138,7 @@ class LogCleaner:
             self._due_ms = self._now_ms + self._settings.backoff_ms if self._candidates else FAR_FUTURE_MS
             return
         self._round = CleaningRound(
-            plan, self._disk, wall_ms=wall_ms, map_limit_bytes=self._settings.dedupe_buffer_bytes, practice=self._practice
+            plan, self._disk, wall_ms=wall_ms, map_limit_bytes=self._settings.dedupe_buffer_bytes, disabled_rules=self._disabled_rules
         )
         self._steps = self._round.steps()
         self._due_ms = self._now_ms

@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import NamedTuple
 
-import attrs
-
+from raftkafka.base.rules import Rule, Rules
 from raftkafka.storage.cleaned_transactions import CleanedTransactions
 from raftkafka.storage.keyed_records import KeyedRecord, batch_of, delete_horizon_ms, empty_batch, keyed_records, plain_records
 from raftkafka.storage.partition_log import PartitionLog
@@ -30,15 +29,6 @@ RECORD_COST_US = 2
 BYTES_PER_COST_US = 500
 KEY_OVERHEAD_BYTES = 150
 """What a key costs in memory beside its own bytes."""
-
-
-@attrs.frozen(kw_only=True)
-class Practice:
-    """How the cleaner goes about it; anything but the default breaks a rule on purpose, see `base.rules`."""
-
-    keeps_tombstones: bool = True
-    keeps_producer_batches: bool = True
-    swaps_atomically: bool = True
 
 
 class Worked(NamedTuple):
@@ -91,16 +81,16 @@ def marker_in(batch: bytes, header: BatchHeader) -> EndTransactionMarker | None:
 class Retention:
     """Decides for one log in one round."""
 
-    def __init__(self, log: PartitionLog, keys: KeyOffsets, *, wall_ms: int, practice: Practice) -> None:
+    def __init__(self, log: PartitionLog, keys: KeyOffsets, *, wall_ms: int, disabled_rules: Rules) -> None:
         self._latest = keys.latest
         self._end_offset = keys.end_offset
         self._wall_ms = wall_ms
         self._new_horizon_ms = wall_ms + log.config.delete_retention_ms
-        self._keeps_tombstones = practice.keeps_tombstones
+        self._keeps_tombstones = Rule.KEEP_TOMBSTONES not in disabled_rules
         self._epoch_starts = dict.fromkeys(start_offset for _, start_offset in log.epochs.entries)
         self._producer_batches: dict[int, tuple[int, ...]] = {}
         self._bare_producers: dict[int, int] = {}
-        for entry in log.producers.entries if practice.keeps_producer_batches else ():
+        for entry in log.producers.entries if Rule.KEEP_PRODUCER_BATCHES not in disabled_rules else ():
             self._producer_batches[entry.producer_id] = tuple(batch.last_offset for batch in entry.batches)
             if not entry.batches:
                 self._bare_producers[entry.producer_id] = entry.producer_epoch

@@ -20,9 +20,10 @@ import attrs
 
 from raftkafka.base.disk import Disk
 from raftkafka.base.errors import CorruptRecord
+from raftkafka.base.rules import Rule, Rules
 from raftkafka.storage.cleaned_transactions import CleanedTransactions
 from raftkafka.storage.cleaner_plan import CleaningPlan, groups
-from raftkafka.storage.cleaner_retention import KeyOffsets, Practice, Retention, Worked, gather_keys
+from raftkafka.storage.cleaner_retention import KeyOffsets, Retention, Worked, gather_keys
 from raftkafka.storage.cleaner_swap import finish_cleaned_segment, new_cleaned_segment
 from raftkafka.storage.record_batch import BatchHeader, batches, read_header, validate
 from raftkafka.storage.segment import Extent, LogSegment
@@ -59,14 +60,14 @@ class RoundResult:
 class CleaningRound:
     """Cleans one log as planned. `steps` may go on only while `is_valid`; `close` in the end, whatever it was."""
 
-    def __init__(self, plan: CleaningPlan, disk: Disk, *, wall_ms: int, map_limit_bytes: int, practice: Practice) -> None:
+    def __init__(self, plan: CleaningPlan, disk: Disk, *, wall_ms: int, map_limit_bytes: int, disabled_rules: Rules) -> None:
         self.plan = plan
         self.log = plan.log
         self.result = RoundResult()
         self._disk = disk
         self._wall_ms = wall_ms
         self._map_limit_bytes = map_limit_bytes
-        self._practice = practice
+        self._disabled_rules = disabled_rules
         self._segments_version = self.log.segments.version
         self._writing: LogSegment | None = None
 
@@ -95,7 +96,7 @@ class CleaningRound:
         dirty_aborted = [each for each in aborted if each.last_offset >= keys.end_offset]
         yield from self._gather(segments, keys, CleanedTransactions(dirty_aborted))
         self.result.end_offset = keys.end_offset
-        retention = Retention(log, keys, wall_ms=self._wall_ms, practice=self._practice)
+        retention = Retention(log, keys, wall_ms=self._wall_ms, disabled_rules=self._disabled_rules)
         transactions = CleanedTransactions(aborted)
         for group in groups([segment for segment in segments if segment.base_offset < keys.end_offset], log.config):
             yield from self._clean(group, retention, transactions)
@@ -140,12 +141,14 @@ class CleaningRound:
         for aborted in transactions.kept:
             self._writing.transaction_index.append(aborted)
         paths = finish_cleaned_segment(self._writing)
-        if self._practice.swaps_atomically:
+        atomically = Rule.SWAP_ATOMICALLY not in self._disabled_rules
+        if atomically:
             yield Sync(paths)
         self._writing = None
-        cleaned = self.log.swap_in(group, atomically=self._practice.swaps_atomically)
+        cleaned = self.log.swap_in(group, atomically=atomically)
         self._segments_version = self.log.segments.version
-        yield Sync((cleaned.log_path,))
+        if atomically:
+            yield Sync((cleaned.log_path,))
 
     def _count(self, group: Sequence[LogSegment], output: _Output) -> None:
         result = self.result

@@ -31,7 +31,6 @@ from raftkafka.base.observed import Observed, observed
 from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.storage.checkpoints import CLEAN_SHUTDOWN_FILE, PARTITION_METADATA_FILE, encode_clean_shutdown, encode_partition_metadata
 from raftkafka.storage.cleaner import CleanerSettings, LogCleaner
-from raftkafka.storage.cleaner_retention import Practice
 from raftkafka.storage.config import LONG_MAX, LogConfig
 from raftkafka.storage.log_directory import LogDirectory
 from raftkafka.storage.log_flushes import Flush, LogFlushes
@@ -118,7 +117,7 @@ class LogManager:
         self.cleaner = LogCleaner(
             disk=disk,
             settings=self._settings.cleaner,
-            practice=Practice(),
+            disabled_rules=self._settings.disabled_rules,
             limit=self._cleanable_end,
             hosts=lambda log: self._logs.get(log.key) is log,
             persist=lambda paths: self._flushes.begin(Flush(), syncs=paths),
@@ -473,6 +472,8 @@ class LogManager:
 
     def _cleanable_end(self, log: PartitionLog) -> int:
         """Up to where a log is committed, and free of open transactions."""
+        if Rule.CLEAN_BELOW_HIGH_WATERMARK in self._settings.disabled_rules:
+            return log.log_end_offset
         return log.last_stable_offset(min(self.high_watermark_of(log.key), log.log_end_offset))
 
     def _write_checkpoints(self) -> None:

@@ -81,6 +81,12 @@ PROFILES: dict[str, tuple[Rule, ...]] = {
         Rule.REFUSE_STALE_PROPOSALS,
         Rule.ONE_PROPOSAL,
     ),
+    "compaction": (
+        Rule.CLEAN_BELOW_HIGH_WATERMARK,
+        Rule.KEEP_TOMBSTONES,
+        Rule.KEEP_PRODUCER_BATCHES,
+        Rule.SWAP_ATOMICALLY,
+    ),
     "group-sessions": (
         Rule.ANSWER_COMMIT_WHEN_REPLICATED,
         Rule.LOAD_BEFORE_ANSWERING,

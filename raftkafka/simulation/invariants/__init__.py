@@ -4,4 +4,4 @@ from raftkafka.simulation.invariants import compaction, groups, metadata, raft, 
 from raftkafka.simulation.invariants.observer import Invariants
 from raftkafka.simulation.invariants.registry import INVARIANTS, Breach, Invariant, invariant
 
-__all__ = ["INVARIANTS", "Breach", "Invariant", "Invariants", "groups", "invariant", "metadata", "raft", "replicas"]
+__all__ = ["INVARIANTS", "Breach", "Invariant", "Invariants", "compaction", "groups", "invariant", "metadata", "raft", "replicas"]

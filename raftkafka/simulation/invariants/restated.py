@@ -19,6 +19,7 @@ RESTATED: Mapping[Rule, tuple[str, ...]] = {
     Rule.COUNT_WHOLE_ISR: ("D3a",),
     Rule.ACKS_ALL_WAITS: ("D1a",),
     Rule.REPLICATE_PRODUCER_STATE: ("D16",),
+    Rule.CLEAN_BELOW_HIGH_WATERMARK: ("K3",),
 }
 
 

@@ -46,7 +46,10 @@ _node = click.option("--node", "node_id", type=int, required=True, help="The id 
 
 @click.group("cluster")
 def cluster_group() -> None:
-    """Clusters of real processes on this machine: start, show, stop, break."""
+    """Clusters of real processes on this machine: start, show, stop, break.
+
+    The commands cluster-id, list-endpoints and unregister are those of Apache Kafka's kafka-cluster, for any cluster.
+    """
 
 
 @cluster_group.command("up")

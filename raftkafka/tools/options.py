@@ -121,10 +121,6 @@ class Options:
         """The value as a signed integer of that many bits; `UsageError` in joptsimple's words when it is none."""
         return self._converted(name, lambda text: _integer(text, bits))
 
-    def real(self, name: str) -> float | None:
-        """The value as a floating-point number."""
-        return self._converted(name, float)
-
     def _converted(self, name: str, convert: Callable[[str], T]) -> T | None:
         text = self.text(name)
         if text is None:

@@ -20,8 +20,6 @@ from tests.java.apache_kafka import kafka_home
 
 _SOURCE = Path(__file__).with_name("ToolServer.java")
 _FLAGS = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-# Asks for the stream anew at each line, since every tool has a stderr of its own.
-_LOGGING = "appender.console.follow = true\n"
 
 
 @attrs.define(eq=False)
@@ -61,7 +59,6 @@ def run_tool(tool: str, *arguments: str, stdin: str = "", timeout_s: float = TOO
 
 def _start() -> subprocess.Popen[str]:
     home = kafka_home()
-    logging = home / "log4j2-tool-server.properties"
-    logging.write_text((home / "log4j2.properties").read_text() + _LOGGING)
-    command = ["java", *_FLAGS, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{home / 'lib'}/*", str(_SOURCE)]
+    logging = f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}"
+    command = ["java", *_FLAGS, logging, "-cp", f"{home / 'lib'}/*", str(_SOURCE)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -19,7 +19,7 @@ from tests.cluster.real_cluster import RealCluster, eventually
 from tests.cluster.test_log_directories import Cluster as TwoDirectories
 from tests.java.apache_kafka import requires_java
 from tests.java.tool_server import run_tool
-from tests.tools.compare import assert_same, replacing
+from tests.tools.compare import assert_same, replacing, significant_lines
 from tests.tools.in_process import both_here, each_on_its_own, run_here
 
 pytestmark = [pytest.mark.cluster, pytest.mark.java, requires_java]
@@ -98,7 +98,7 @@ class Pair:
         """The step of one tool alone, for what only one may do at a time."""
         full = ("--bootstrap-server", self.cluster.bootstrap, "--reassignment-json-file", self.files[index], *arguments.split())
         results = run_here(REASSIGN, *full) if index == 0 else run_tool(REASSIGN, *full)
-        assert results.stderr == "", results
+        assert significant_lines(results.stderr) == [], results
         return f"{results.exit_code}\n{same(results.stdout)}"
 
     def wait_until_nothing_moves(self) -> None:
@@ -347,4 +347,4 @@ def test_brokers_that_keep_their_voters_say_so(replicas: TwoDirectories) -> None
     ours, apaches = both_here(replicas, QUORUM, *arguments.split())
     assert ours.exit_code == apaches.exit_code == 1
     assert ours.stderr == "org.apache.kafka.common.errors.UnsupportedVersionException: The broker does not support RemoveRaftVoter.\n"
-    assert apaches.stderr.splitlines()[0].startswith("org.apache.kafka.common.errors.UnsupportedVersionException: ")
+    assert significant_lines(apaches.stderr)[0].startswith("org.apache.kafka.common.errors.UnsupportedVersionException: ")

@@ -29,7 +29,7 @@ PARSER = OptionParser(
     ),
     help_when_empty=False,
 )
-_NODE_COMMAND = re.compile(r"(?:raftkafka\.cli\.main|/raftkafka) (?:broker|server-start) (?P<arguments>.+)$")
+_NODE_COMMAND = re.compile(r"(?:raftkafka\.cli\.main|/raftkafka) (?:broker|(?:kafka-)?server-start) (?P<arguments>.+)$")
 
 
 @attrs.frozen(kw_only=True)

@@ -106,6 +106,14 @@ def test_the_life_of_a_node(scripts: Path, tmp_path: Path) -> None:
         stopped = run(scripts / "kafka-server-stop.sh", "--node-id", "4711")
     assert (stopped.returncode, stopped.stdout, stopped.stderr) == (0, "", "")
     eventually(lambda: run(scripts / "kafka-server-stop.sh", "--node-id", "4711").returncode == 1, what="the node has stopped")
+    foreground = subprocess.Popen([str(scripts / "kafka-server-start"), str(properties)], stderr=subprocess.DEVNULL)
+    try:
+        assert run(scripts / "kafka-topics", *where, "--list").stdout == "born\n"
+        assert run(scripts / "kafka-server-stop", "--node-id", "4711").returncode == 0
+        assert foreground.wait(timeout=20) == 0
+    finally:
+        foreground.kill()
+        foreground.wait()
     again = run(scripts / "kafka-server-stop", "--node-id", "4711")
     assert again.stderr == "No kafka server to stop with the given node id or process role\n"
 

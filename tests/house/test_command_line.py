@@ -43,6 +43,17 @@ def test_usage_error_exits_2_and_missing_file_exits_1() -> None:
     assert "there is no such file" in missing.stderr
 
 
+def test_cluster_has_two_uses() -> None:
+    """kafka-cluster's commands, and those that start and break a cluster on this machine."""
+    tool = raftkafka("cluster", "cluster-id")
+    assert (tool.returncode, tool.stderr.splitlines()[0]) == (
+        1,
+        "kafka-cluster: error: one of the arguments --bootstrap-server/-b --bootstrap-controller/-C is required",
+    )
+    assert raftkafka("cluster", "no-such-command").returncode == 2
+    assert raftkafka("kafka-cluster", "no-such-command").returncode == 1
+
+
 def test_format_then_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(properties_file(tmp_path))
     assert run_tool("storage", ["info", "-c", path]) == 1

@@ -20,6 +20,9 @@ LOG_START_OFFSET_FILE = "log-start-offset-checkpoint"
 CLEANER_OFFSET_FILE = "cleaner-offset-checkpoint"
 LEADER_EPOCH_FILE = "leader-epoch-checkpoint"
 PARTITION_METADATA_FILE = "partition.metadata"
+OFFSET_GAPS_FILE = "offset-gaps"
+"""Not Kafka's: an empty file in the directory of a log whose offsets may leave gaps, since it, or the leader it followed, was compacted.
+The checksum of a batch does not cover its base offset; in any other log a gap in what was never made stable is damage."""
 CLEAN_SHUTDOWN_FILE = ".kafka_cleanshutdown"
 VERSION = 0
 

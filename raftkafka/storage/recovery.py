@@ -24,7 +24,7 @@ from raftkafka.base.ids import TopicId
 from raftkafka.base.observed import Observed, observed
 from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.storage import producer_snapshots
-from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE
+from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE, OFFSET_GAPS_FILE
 from raftkafka.storage.cleaner_swap import finish_swaps
 from raftkafka.storage.config import LogConfig
 from raftkafka.storage.partition_log import PartitionLog
@@ -167,6 +167,7 @@ class _Recovery:
     ) -> None:
         self.epochs: list[tuple[int, int]] = []
         self.checks_crc = True
+        self._has_gaps = disk.exists(f"{directory}/{OFFSET_GAPS_FILE}")
         self._directory = directory
         self._segments = segments
         self._recovery_point = recovery_point
@@ -214,6 +215,16 @@ class _Recovery:
             observed("log-tail-cut", directory=self._directory, end_offset=end_offset, removed_bytes=cut_bytes, reason=found.problem)
         )
 
+    def _gap_before(self, chunk: memoryview, inside: int, next_offset: int) -> str | None:
+        """What is wrong with a batch that leaves offsets out before it: nothing in a log that may have gaps.
+
+        In any other its base offset is damaged, or it is of a history that was truncated, and a crash brought its bytes back.
+        """
+        if self._has_gaps:
+            return None
+        base_offset = read_header(chunk, inside).base_offset
+        return f"offset {base_offset} follows {next_offset - 1} in a log that is not compacted" if base_offset > next_offset else None
+
     def _reaches_beyond(self, segment: LogSegment, following: LogSegment) -> bool:
         """Whether a segment holds batches that belong behind the beginning of the next one."""
         last = self._scan(segment).extents[-1:]
@@ -238,7 +249,7 @@ class _Recovery:
         before, segment = self._segments[index - 1], self._segments[index]
         if segment.base_offset == before.next_offset:
             return True
-        return before.next_offset < segment.base_offset <= self._recovery_point  # compaction leaves gaps, in what is stable
+        return self._has_gaps and before.next_offset < segment.base_offset <= self._recovery_point
 
     def _drop_from(self, index: int) -> None:
         for segment in reversed(self._segments[index:]):
@@ -258,6 +269,8 @@ class _Recovery:
             inside = 0
             while inside < len(chunk):
                 problem, whole = _examine(chunk, inside, next_offset, epoch, remaining=size - found.end - inside, crc=self.checks_crc)
+                if problem is None and whole <= len(chunk) - inside:
+                    problem = self._gap_before(chunk, inside, next_offset)
                 if problem is not None:
                     found.problem = problem
                     found.base_offset_damaged = _neighbours_contradict(segment.base_offset, found.extents, chunk[inside:])

@@ -21,6 +21,8 @@ class Portion(NamedTuple):
 
     data: memoryview
     found: list[tuple[int, BatchHeader]]
+    is_dense: bool
+    """Whether each batch begins where the one before ends."""
 
 
 def portions(view: memoryview, *, next_offset: int, epoch: int, room_bytes: int, segment_bytes: int) -> Iterator[Portion]:
@@ -31,6 +33,7 @@ def portions(view: memoryview, *, next_offset: int, epoch: int, room_bytes: int,
     """
     found: list[tuple[int, BatchHeader]] = []
     start = end = 0
+    is_dense = True
     problem: CorruptRecord | None = None
     try:
         for position, header in batches(view):
@@ -38,15 +41,16 @@ def portions(view: memoryview, *, next_offset: int, epoch: int, room_bytes: int,
             if not crc_matches(view, header, position):
                 raise CorruptRecord(f"wrong checksum of the batch at offset {header.base_offset}")
             if found and position + header.size_bytes - start > room_bytes:
-                yield Portion(view[start:position], found)
-                found, start, room_bytes = [], position, segment_bytes
+                yield Portion(view[start:position], found, is_dense)
+                found, start, room_bytes, is_dense = [], position, segment_bytes, True
             found.append((position - start, header))
             end = position + header.size_bytes
+            is_dense = is_dense and header.base_offset == next_offset
             next_offset, epoch = header.next_offset, header.partition_leader_epoch
     except CorruptRecord as error:
         problem = error
     if found:
-        yield Portion(view[start:end], found)
+        yield Portion(view[start:end], found, is_dense)
     if problem is not None:
         raise problem
 

@@ -410,6 +410,7 @@ class LogManager:
         self._logs[log.key] = log
         self.placement.put(log.key, directory)
         log.on_flush_wanted = self._want_flush
+        log.on_recovery_point_lowered = self._recovery_point_lowered
         log.on_disk_failure = self._disk_failed
 
     def _log_replaced(self, directory: LogDirectory, log: PartitionLog) -> None:
@@ -486,15 +487,21 @@ class LogManager:
                 except ApiError as error:
                     self._report_offline(log, error.message)
         for directory in list(self.placement.online()):
-            for write in self._checkpoint_files(directory):
-                try:
-                    self._disk.replace_file(write.path, write.data)
-                except DiskError as error:
-                    directory.not_written(write)
-                    self._outputs.append(observed("checkpoint-not-written", path=write.path, reason=str(error)))
-                    if self.placement.several and not self._stopping:
-                        self._directory_failed(directory, str(error))
-                        break
+            self._write_checkpoints_of(directory)
+
+    def _write_checkpoints_of(self, directory: LogDirectory) -> None:
+        for write in self._checkpoint_files(directory):
+            try:
+                self._disk.replace_file(write.path, write.data)
+            except DiskError as error:
+                directory.not_written(write)
+                self._outputs.append(observed("checkpoint-not-written", path=write.path, reason=str(error)))
+                if self.placement.several and not self._stopping:
+                    self._directory_failed(directory, str(error))
+                    break
+
+    def _recovery_point_lowered(self, log: PartitionLog) -> None:
+        self._write_checkpoints_of(self.placement.of(log.key))
 
     def _checkpoint_files(self, directory: LogDirectory) -> list[FileWrite]:
         """The checkpoint files whose content has changed."""

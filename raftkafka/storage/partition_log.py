@@ -21,7 +21,7 @@ from raftkafka.base.errors import ApiError, CorruptRecord, DiskError, ErrorCode
 from raftkafka.base.ids import PartitionKey, TopicId
 from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.storage import cleaner_swap, producer_snapshots
-from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE, PARTITION_METADATA_FILE
+from raftkafka.storage.checkpoints import LEADER_EPOCH_FILE, OFFSET_GAPS_FILE, PARTITION_METADATA_FILE
 from raftkafka.storage.config import LONG_MAX, LogConfig, TimestampType
 from raftkafka.storage.flushing import FlushPlan, FlushState
 from raftkafka.storage.index import OFFSET_ENTRY_BYTES, AbortedTransaction
@@ -100,8 +100,12 @@ class PartitionLog:
         self.producers = ProducerStates()
         self.epochs = LeaderEpochCache(self._end_offset)
         self.offline_reason: str | None = None
+        self.has_gaps = disk.exists(f"{directory}/{OFFSET_GAPS_FILE}")
+        """Whether offsets may be left out, by compaction here or at a leader."""
         self.on_flush_wanted: Callable[[PartitionLog], None] | None = None
         """Called when something is to be made stable soon: a segment was rolled, `flush.messages` or `flush.ms` applies."""
+        self.on_recovery_point_lowered: Callable[[PartitionLog], None] | None = None
+        """Called before a truncation below it: the checkpoint of it must not promise more."""
         self.retired_files: list[str] = []
         """Files of segments that retention has taken out; whoever calls `retention` deletes them after `file.delete.delay.ms`."""
         self.on_disk_failure: Callable[[PartitionLog], None] | None = None
@@ -331,6 +335,7 @@ class PartitionLog:
         if offset <= self.log_start_offset:
             self.truncate_fully_and_start_at(offset)
             return True
+        self._lower_recovery_point(max(segment.base_offset for segment in self._segments if segment.base_offset <= offset))
         with _OfflineOnFailure(self):
             while self._segments.active.base_offset > offset:
                 self._segments.drop_last()
@@ -351,6 +356,7 @@ class PartitionLog:
     def truncate_fully_and_start_at(self, offset: int) -> None:
         """Removes all records; the log is empty and its next offset is `offset`."""
         self._check_online()
+        self._lower_recovery_point(0)
         with _OfflineOnFailure(self):
             self.log_start_offset = self.log_end_offset = offset
             self.clean_end_offset = 0
@@ -396,9 +402,27 @@ class PartitionLog:
             self._write_epochs()
         return count
 
+    def _lower_recovery_point(self, offset: int) -> None:
+        """Before a truncation: what is cut and written anew is not stable, and a start that takes it for stable would not look at it.
+
+        The checkpoint is replaced before the files are changed. A journal keeps the order: a crash that keeps the change keeps that, too.
+        """
+        if self.recovery_point > offset:
+            self._flush.truncated(offset)
+            if self.on_recovery_point_lowered is not None:
+                self.on_recovery_point_lowered(self)
+
+    def note_gaps(self) -> None:
+        """From now on offsets may be left out here: recovery must not take a gap for damage."""
+        if not self.has_gaps:
+            with _OfflineOnFailure(self):
+                self._disk.replace_file(f"{self.directory}/{OFFSET_GAPS_FILE}", b"")
+            self.has_gaps = True
+
     def swap_in(self, old: Sequence[LogSegment], *, atomically: bool = True) -> LogSegment:
         """Puts the segment that was made from these neighbours in their place. Its files are complete, and stable (for the atomic way)."""
         self._check_online()
+        self.note_gaps()
         with _OfflineOnFailure(self):
             cleaned = cleaner_swap.swap_in(self._disk, self.directory, old, atomically=atomically)
             self._segments.replace(old, cleaned)
@@ -419,6 +443,8 @@ class PartitionLog:
     def plan_flush(self, end_offset: int) -> FlushPlan:
         """What must be synced so that everything below `end_offset` is stable; the index files are brought up to date."""
         syncs = [f"{self.directory}/{PARTITION_METADATA_FILE}"]  # records that nobody knows the topic of are lost
+        if self.has_gaps:
+            syncs.append(f"{self.directory}/{OFFSET_GAPS_FILE}")
         with _OfflineOnFailure(self):
             self._write_epochs()
             for segment in self._segments.from_offset(self.recovery_point):
@@ -557,6 +583,8 @@ class PartitionLog:
         return zlib.crc32(seed.encode()) % min(config.segment_jitter_ms, config.roll_ms)
 
     def _write_replicated(self, portion: Portion) -> None:
+        if not portion.is_dense:
+            self.note_gaps()
         extents = [Extent(header.base_offset, header.last_offset, header.size_bytes, header.max_timestamp) for _, header in portion.found]
         self._write(portion.data, extents)
         for (position, header), extent in zip(portion.found, extents, strict=True):

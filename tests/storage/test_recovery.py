@@ -90,6 +90,50 @@ def test_corrupt_batch_in_the_middle_takes_the_log_offline_and_is_never_served()
         assert caught.value.code is ErrorCode.KAFKA_STORAGE_ERROR
 
 
+def test_damaged_base_offset_of_the_last_batch_is_cut() -> None:
+    """Nothing behind it contradicts, but a log that is not compacted leaves no offset out."""
+    world = LogWorld(LogConfig(segment_bytes=1 << 20))
+    for number in range(10):
+        world.append(b"value-%d" % number)
+    position = sum(header.size_bytes for header in world.headers()[:9])
+    world.disk.flip_bit(world.log.segments[-1].log_path, position + 5)
+    world.restart()
+    assert world.log.log_end_offset == 9
+    assert world.values() == expected(9)
+    assert [event.kind for event in world.observed] == ["log-tail-cut"]
+
+
+def test_gaps_that_a_leader_s_compaction_left_outlive_a_crash() -> None:
+    world = LogWorld(LogConfig(segment_bytes=1 << 20))
+    source = LogWorld(LogConfig(segment_bytes=1 << 20))
+    for number in range(10):
+        source.append(b"value-%d" % number)
+    batches = [source.log.read(offset, max_bytes=1).records[0] for offset in (0, 3, 9)]
+    world.log.append_as_follower(b"".join(map(bytes, batches)))
+    assert world.log.log_end_offset == 10
+    world.restart()
+    assert world.log.log_end_offset == 10
+    assert world.values() == [b"value-0", b"value-3", b"value-9"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_truncation_below_the_recovery_point_survives_a_power_failure(seed: int) -> None:
+    """The checkpoint of the recovery point was of the history that is cut: what is written anew must be looked at, and is no damage."""
+    world = LogWorld()
+    for number in range(12):
+        world.append(b"old-%d" % number)
+    world.flush()
+    world.manager.checkpoint({})
+    world.log.truncate_to(0)
+    for number in range(8):
+        world.append(b"new-%d" % number, epoch=1)
+    world.power_failure(seed)
+    assert world.log.offline_reason is None
+    values = world.values()
+    kind = values[0][:3] if values else b""
+    assert values == [b"%s-%d" % (kind, number) for number in range(len(values))]
+
+
 @pytest.mark.parametrize("index", [0, 1, 7])
 def test_damaged_base_offset_is_damage_in_the_middle_and_no_torn_tail(index: int) -> None:
     """The checksum does not cover it; what follows seems out of order, and must not be cut for that."""

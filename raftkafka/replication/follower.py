@@ -19,6 +19,8 @@ from raftkafka.protocol.fetch_codec import FetchPartitionResult
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.replicas import Replicas
 
+UNKNOWN_EPOCH = -1
+
 
 class Verdict(enum.Enum):
     """What to do with the partition next."""
@@ -37,6 +39,8 @@ def apply_fetched(replicas: Replicas, partition: Partition, result: FetchPartiti
         _truncate_where_logs_part(replicas, partition, *result.diverging_epoch)
         return Verdict.MOVED
     log = partition.log
+    if _is_unsure_and_deleted(partition, result.log_start_offset):
+        return _start_over(replicas, partition, result.log_start_offset)
     end_offset = log.log_end_offset
     for buffer in result.records:
         if len(buffer):
@@ -82,6 +86,18 @@ def _start_over(replicas: Replicas, partition: Partition, leader_log_start_offse
     partition.truncate_high_watermark()
     replicas.touched[partition] = None
     return Verdict.MOVED
+
+
+def _is_unsure_and_deleted(partition: Partition, leader_log_start_offset: int) -> bool:
+    """Whether the end of this log may be of a history that was lost, and the leader cannot tell: it has deleted all there is to compare.
+
+    Nobody would read those records any more; but what they say of producers would be believed if this replica came to lead.
+    """
+    log = partition.log
+    return (
+        leader_log_start_offset >= log.log_end_offset > partition.high_watermark
+        and UNKNOWN_EPOCH < log.latest_epoch() < partition.leader_epoch
+    )
 
 
 def _truncate_where_logs_part(replicas: Replicas, partition: Partition, leader_epoch: int, leader_end_offset: int) -> None:

@@ -134,3 +134,39 @@ def test_requests_are_answered_each_when_its_own_offset_is_reached(world: World)
     world.heal()
     world.advance(600)
     assert second.value == [DeletedRecords(low_watermark=4)]
+
+
+def test_replica_drops_what_may_be_of_a_lost_history_when_the_leader_has_deleted_all_there_is_to_compare() -> None:
+    """Found by a seed: records of epoch 3 that only replica 3 had stayed below the start of its log, with the producers they tell of."""
+    world = World()
+    for node_id in (1, 2):
+        world.seed(node_id, (1, "ab"), (4, "ef"))
+    world.seed(3, (1, "ab"), (3, "cd"))
+    world.separate((1, 3))
+    world.create_topic(1, 2, 3, isr=(1, 2), epoch=4)
+    world.run()
+    delete(world, 4)
+    world.run()
+    assert log_starts(world)[:2] == [4, 4]
+    world.heal()
+    world.advance(200)
+    log = world[3].partition().log
+    assert (log.log_start_offset, log.log_end_offset) == (4, 4)
+    assert [segment.base_offset for segment in log.segments] == [4]
+
+
+def test_replica_that_is_sure_of_its_records_keeps_them_until_retention_takes_them() -> None:
+    world = World()
+    world.create_topic(1, 2, 3)
+    world.produce(1, "a", "b")
+    world.run()
+    world.advance(200)
+    world.stop(3)
+    delete(world, 2)
+    world.run()
+    world.elect(2)
+    world.run()
+    world.restart(3)
+    world.advance(500)
+    assert [segment.base_offset for segment in world[2].partition().log.segments] == [0]
+    assert log_starts(world) == [2, 2, 2]

@@ -116,7 +116,8 @@ class ReplicaEye:
         cut = before is None or view.log_end_offset < before.log_end_offset
         if self._compacts and partition.log.config.compact:
             memory.is_compacted = True
-        if view.is_online and (before is None or view.log_end_offset != before.log_end_offset):
+        ends = (view.log_start_offset, view.log_end_offset)
+        if view.is_online and (before is None or ends != (before.log_start_offset, before.log_end_offset)):
             self._read_log(partition, view, memory, is_first=before is None)
         replicas.offsets_in_order(view)
         if view.log_start_offset > (before.log_start_offset if before is not None else 0):
@@ -228,7 +229,7 @@ class ReplicaEye:
         if memory.is_compacted:
             pass  # what is left of its batches is no longer what was committed
         elif mirror is not None and not memory.unclean:
-            start_offset = before.high_watermark if before is not None else view.log_start_offset
+            start_offset = max(before.high_watermark if before is not None else 0, view.log_start_offset)
             replicas.committed_prefix(view, mirror.between(start_offset, view.high_watermark), memory)
         if not view.leads or view.high_watermark <= memory.true_high_watermark:
             return

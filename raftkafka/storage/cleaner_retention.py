@@ -23,9 +23,9 @@ from raftkafka.storage.keyed_records import KeyedRecord, batch_of, delete_horizo
 from raftkafka.storage.partition_log import PartitionLog
 from raftkafka.storage.record_batch import CONTROL_FLAG, BatchHeader, EndTransactionMarker, read_end_transaction_marker
 
-RECORDS_PER_PART = 500
-BATCH_COST_US = 12
-RECORD_COST_US = 2
+RECORDS_PER_PART = 250
+BATCH_COST_US = 16
+RECORD_COST_US = 3
 BYTES_PER_COST_US = 500
 KEY_OVERHEAD_BYTES = 150
 """What a key costs in memory beside its own bytes."""

@@ -16,6 +16,7 @@ from raftkafka.raft.messages import (
     AppendResponse,
     Entry,
     EntryKind,
+    LeaderHint,
     ObserveRequest,
     RaftMessage,
     Resigned,
@@ -36,12 +37,15 @@ _TYPES: tuple[type[RaftMessage], ...] = (
     SnapshotResponse,
     TimeoutNow,
     Resigned,
+    LeaderHint,
 )
 """A message's number is its place here; new ones go at the end."""
 
 _NUMBERS = {cls: number for number, cls in enumerate(_TYPES)}
 _BY_NUMBER: dict[Any, type[RaftMessage]] = dict(enumerate(_TYPES))
 _FIELDS = {cls: tuple((field.name, str(field.type)) for field in attrs.fields(cls)) for cls in _TYPES}
+_REQUIRED = {cls: sum(1 for field in attrs.fields(cls) if field.default is attrs.NOTHING) for cls in _TYPES}
+"""How many fields a message has at least; those with a default were added later."""
 _CHECKED: dict[str, Any] = {"int": int, "bool": bool, "bytes": bytes}
 _WIRE_TYPES = {cls: tuple(_CHECKED.get(declared) for _, declared in fields) for cls, fields in _FIELDS.items()}
 _KINDS = {int(kind): kind for kind in EntryKind}
@@ -65,7 +69,7 @@ def decode_message(encoded: Any) -> RaftMessage:
         raise PeerError("not a Raft message")
     cls = _BY_NUMBER[encoded[0]]
     fields = _FIELDS[cls]
-    if len(encoded) <= len(fields):
+    if len(encoded) <= _REQUIRED[cls]:
         raise PeerError(f"{cls.__name__} has {len(encoded) - 1} fields, not {len(fields)}")
     values: dict[str, Any] = {}
     for (name, declared), wire_type, value in zip(fields, _WIRE_TYPES[cls], encoded[1:], strict=False):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import attrs
@@ -30,6 +30,7 @@ from raftkafka.raft.node import RaftNode
 from raftkafka.raft.state import RaftState
 from raftkafka.raft.status import RaftStatus, status_of
 from raftkafka.raft.store import RaftStore
+from raftkafka.raft.voters import Voter, VoterSet
 
 
 @attrs.frozen
@@ -50,13 +51,13 @@ class RaftDriver:
         *,
         node_id: NodeId,
         directory_id: bytes,
-        voters: Mapping[NodeId, bytes | None],
+        voters: VoterSet,
         disk: Disk,
         directory: str,
         config: RaftConfig,
         rng: random.Random,
     ) -> None:
-        """A node that is not in `voters` is an observer. A voter's directory id is None when any will do."""
+        """`voters` count until the log names others. A node that is not among them is an observer."""
         self._node = RaftNode(node_id=node_id, directory_id=directory_id, voters=voters, config=config, rng=rng)
         self._store = RaftStore(disk, directory)
         self._queue: deque[_Queued] = deque()
@@ -79,6 +80,10 @@ class RaftDriver:
         """Handles a message of another node; raises `PeerError` when a correct node does not say such a thing."""
         self._node.receive(source, message, now_ms)
         self._write()
+
+    def met(self, node_id: NodeId) -> None:
+        """A node of the cluster, found by its address alone, can be asked who leads."""
+        self._node.met(node_id)
 
     def peer_lost(self, node_id: NodeId, now_ms: int) -> None:
         """A hint: the process of that node is gone (its connection was closed and a new one is refused)."""
@@ -110,6 +115,20 @@ class RaftDriver:
         last_offset = self._node.propose(records, now_ms)
         self._write()
         return last_offset
+
+    def add_voter(self, node_id: NodeId, voter: Voter, now_ms: int) -> int:
+        """Begins to make an observer that has caught up a voter; it is done when the entry at the offset returned is committed. Raises
+        `NotLeader` or `ChangeRefused`.
+        """
+        offset = self._node.add_voter(node_id, voter, now_ms)
+        self._write()
+        return offset
+
+    def remove_voter(self, node_id: NodeId, directory_id: bytes | None, now_ms: int) -> int:
+        """Begins to make a voter an observer; as `add_voter`. The directory may be None: any."""
+        offset = self._node.remove_voter(node_id, directory_id, now_ms)
+        self._write()
+        return offset
 
     def transfer_leadership(self, to: NodeId | None, now_ms: int) -> bool:
         """Begins to hand over leadership, to the furthest voter if `to` is None; False when this node does not lead or there is no such

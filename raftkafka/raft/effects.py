@@ -12,6 +12,7 @@ from raftkafka.base.disk import Persist
 from raftkafka.base.ids import NodeId
 from raftkafka.base.observed import Observed
 from raftkafka.raft.messages import Entry, RaftMessage
+from raftkafka.raft.voters import VoterSet
 
 
 @attrs.frozen(kw_only=True)
@@ -21,6 +22,8 @@ class Snapshot:
     end_offset: int
     epoch: int
     data: bytes = attrs.field(repr=False)
+    voters: bytes = b""
+    """The set of voters at its end, encoded; empty when no entry had named one."""
 
 
 @attrs.frozen
@@ -71,6 +74,13 @@ class LeaderChanged:
 
 
 @attrs.frozen
+class VotersChanged:
+    """From now on this set of voters counts; it may yet be taken back. Also told at the start, when the log names one."""
+
+    voters: VoterSet
+
+
+@attrs.frozen
 class WriteVote:
     """Epoch and vote (the paper's currentTerm and votedFor) into the vote file."""
 
@@ -99,6 +109,6 @@ class Barrier:
     """All that was written before is on stable storage before what follows starts."""
 
 
-OwnerEffect = SendMessage | Committed | SnapshotLoaded | LeadershipGained | LeadershipLost | LeaderChanged | Observed
+OwnerEffect = SendMessage | Committed | SnapshotLoaded | LeadershipGained | LeadershipLost | LeaderChanged | VotersChanged | Observed
 NodeEffect = OwnerEffect | WriteVote | WriteEntries | WriteSnapshot | Barrier
 DriverEffect = OwnerEffect | Persist

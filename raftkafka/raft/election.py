@@ -18,10 +18,11 @@ from __future__ import annotations
 from raftkafka.base.ids import NodeId
 from raftkafka.base.rules import Rule
 from raftkafka.raft.effects import LeadershipGained
-from raftkafka.raft.messages import ObserveRequest, VoteRequest, VoteResponse
-from raftkafka.raft.replication import append_leader_change, new_leader
+from raftkafka.raft.messages import EntryKind, LeaderHint, ObserveRequest, VoteRequest, VoteResponse
+from raftkafka.raft.replication import append_single, new_leader
 from raftkafka.raft.roles import Candidate, Follower, Leader, Prospective, Unattached
 from raftkafka.raft.state import RaftState
+from raftkafka.raft.voters import encode_voters
 
 
 def patience_ended(state: RaftState, now_ms: int) -> None:
@@ -34,7 +35,7 @@ def patience_ended(state: RaftState, now_ms: int) -> None:
             state.observe("round-undecided", epoch=state.epoch)
         case _:
             pass
-    if state.is_voter:
+    if state.may_stand:
         ask_for_pre_votes(state, now_ms)
     else:
         announce_observer(state, now_ms)
@@ -43,8 +44,19 @@ def patience_ended(state: RaftState, now_ms: int) -> None:
 def announce_observer(state: RaftState, now_ms: int) -> None:
     """An observer without a leader tells all voters that it is there; the one that leads begins to send it the log."""
     state.become_unattached(state.epoch, deadline_ms=now_ms + state.config.observe_interval_ms, reason="no leader heard")
-    for voter in state.other_voters:
-        state.send(voter, ObserveRequest(epoch=state.epoch, end_offset=state.log.end_offset, directory_id=state.directory_id))
+    for node_id in dict.fromkeys((*state.other_voters, *state.contacts)):
+        announce_to(state, node_id)
+
+
+def announce_to(state: RaftState, node_id: NodeId) -> None:
+    """Asks that node to send the log, if it leads, and to say who leads, if it knows."""
+    state.send(node_id, ObserveRequest(epoch=state.epoch, end_offset=state.log.end_offset, directory_id=state.directory_id))
+
+
+def send_leader_hint(state: RaftState, to: NodeId) -> None:
+    """Tells a node that looks for a leader whom this one knows."""
+    if state.leader_id not in (None, to):
+        state.send(to, LeaderHint(epoch=state.epoch, leader_id=state.leader_id, voters=encode_voters(state.voters)))
 
 
 def ask_for_pre_votes(state: RaftState, now_ms: int) -> None:
@@ -53,7 +65,7 @@ def ask_for_pre_votes(state: RaftState, now_ms: int) -> None:
         ask_for_votes(state, now_ms)
         return
     state.set_leader(None)
-    state.role = Prospective(deadline_ms=now_ms + state.round_timeout_ms(), votes={state.node_id: True})
+    state.role = Prospective(deadline_ms=now_ms + state.round_timeout_ms(), votes=state.own_vote())
     state.observe("prospective", epoch=state.epoch)
     _ask(state, pre_vote=True, transfer=False)
     _count_votes(state, now_ms)
@@ -61,7 +73,7 @@ def ask_for_pre_votes(state: RaftState, now_ms: int) -> None:
 
 def ask_for_votes(state: RaftState, now_ms: int, *, transfer: bool = False) -> None:
     """Becomes Candidate: opens the next epoch, votes for itself, and asks the others once that is stable. (Paper, 5.2)"""
-    state.role = Candidate(deadline_ms=now_ms + state.round_timeout_ms(), votes={state.node_id: True})
+    state.role = Candidate(deadline_ms=now_ms + state.round_timeout_ms(), votes=state.own_vote())
     state.write_vote(state.epoch + 1, state.node_id)
     state.set_leader(None)
     state.observe("candidate", epoch=state.epoch)
@@ -122,7 +134,7 @@ def become_leader(state: RaftState, now_ms: int) -> None:
     state.observe("became-leader", epoch=state.epoch, start_offset=state.log.end_offset)
     state.set_leader(state.node_id)
     state.emit(LeadershipGained(state.epoch, state.log.end_offset))
-    append_leader_change(state)
+    append_single(state, EntryKind.LEADER_CHANGE)
 
 
 # -- the voter's side
@@ -134,7 +146,7 @@ def on_vote_request(state: RaftState, source: NodeId, request: VoteRequest, now_
     if request.pre_vote:
         _answer_pre_vote(state, source, request, refusal, now_ms)
         return
-    adopts_epoch = request.epoch > state.epoch and (request.transfer or not state.follows_live_leader(now_ms)) and source in state.voters
+    adopts_epoch = request.epoch > state.epoch and (request.transfer or not state.follows_live_leader(now_ms))
     if adopts_epoch:
         state.become_unattached(
             request.epoch, deadline_ms=_deadline_after_losing_epoch(state, now_ms), reason=f"node {source} asks for votes"
@@ -161,6 +173,8 @@ def _answer_pre_vote(state: RaftState, source: NodeId, request: VoteRequest, ref
     elif isinstance(role, Leader) and source in role.replicas:
         role.replicas[source].heartbeat_due = True
     _answer(state, source, request, refusal)
+    if refusal is not None and source not in state.voters:
+        send_leader_hint(state, source)  # it has lost its vote and does not know: nobody sends it the log but who is asked to
 
 
 def _answer(state: RaftState, source: NodeId, request: VoteRequest, refusal: str | None) -> None:
@@ -182,10 +196,6 @@ def _answer(state: RaftState, source: NodeId, request: VoteRequest, refusal: str
 def _refusal(state: RaftState, source: NodeId, request: VoteRequest, now_ms: int) -> str | None:
     """Why this node does not vote for that one; None when it does."""
     rules = state.config
-    if source not in state.voters:
-        return "it is no voter"
-    if not state.is_voter:
-        return "this node has no vote"
     if request.epoch < state.epoch:
         return f"its epoch is below {state.epoch}"
     if not request.transfer and state.follows_live_leader(now_ms):

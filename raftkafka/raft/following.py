@@ -25,8 +25,6 @@ def hear_leader(state: RaftState, source: NodeId, epoch: int, now_ms: int) -> Fo
     """A message that only the leader of `epoch` sends has come: follow it. None when that epoch is over."""
     if epoch < state.epoch:
         return None
-    if source not in state.voters:
-        raise PeerError(f"node {source} sends as a leader, but is no voter")
     role = state.role
     if epoch == state.epoch and isinstance(role, Leader):
         raise PeerError(f"node {source} sends as the leader of epoch {epoch}, which this node leads")
@@ -97,6 +95,7 @@ def _take_entries(state: RaftState, request: AppendRequest) -> None:
             state.emit(WriteEntries(start_offset, ()))  # only where the rule is broken
     if entries:
         log.append(entries)
+        state.note_voters(entries)
         state.emit(WriteEntries(start_offset, entries))
         state.barrier()
 
@@ -106,6 +105,9 @@ def _truncate(state: RaftState, end_offset: int) -> None:
     assert end_offset >= state.high_watermark, f"would drop committed entries: {end_offset} < {state.high_watermark}"
     state.observe("log-truncated", end_offset=end_offset, was=log.end_offset, last_epoch=log.last_epoch)
     log.truncate(end_offset)
+    if state.history.last_change >= end_offset:
+        state.history.truncate(end_offset)
+        state.voters_changed()
     state.persisted_end_offset = min(state.persisted_end_offset, end_offset)
 
 

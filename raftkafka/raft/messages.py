@@ -13,6 +13,7 @@ The words are KRaft's. The table to the paper's words:
 | `SnapshotRequest` | InstallSnapshot |
 | `TimeoutNow` | the same (thesis, 3.10) |
 | `Resigned` | not in the paper; EndQuorumEpoch of KIP-595 |
+| `LeaderHint` | not in the paper; the leader in KRaft's Fetch response (KIP-595) |
 | voter, observer | member, learner |
 
 Every message carries the sender's epoch. All of them may be lost, repeated and reordered.
@@ -27,10 +28,11 @@ import attrs
 
 
 class EntryKind(enum.IntEnum):
-    """What an entry is for. Only `DATA` carries something for the owner of the log."""
+    """What an entry is for. Only `DATA` carries something for the owner of the log; `VOTERS` a set of voters (`voters.encode_voters`)."""
 
     DATA = 0
     LEADER_CHANGE = 1
+    VOTERS = 2
 
 
 class Entry(NamedTuple):
@@ -106,6 +108,15 @@ class ObserveRequest:
 
 
 @attrs.frozen(kw_only=True)
+class LeaderHint:
+    """Who leads, to an observer that asked somebody else. `voters` is the set that counts here, encoded (`voters.encode_voters`)."""
+
+    epoch: int
+    leader_id: int
+    voters: bytes
+
+
+@attrs.frozen(kw_only=True)
 class SnapshotRequest:
     """One chunk, from `position`, of the snapshot that holds the state up to `end_offset`, whose last entry has `snapshot_epoch`."""
 
@@ -116,6 +127,8 @@ class SnapshotRequest:
     size_bytes: int
     checksum: int
     data: bytes
+    voters: bytes = b""
+    """The set of voters at its end, encoded; empty: no entry had named one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -152,4 +165,5 @@ RaftMessage = (
     | SnapshotResponse
     | TimeoutNow
     | Resigned
+    | LeaderHint
 )

@@ -8,19 +8,20 @@ follows a `Barrier` starts when everything written before it is stable.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 from raftkafka.base.errors import PeerError
 from raftkafka.base.ids import NodeId
-from raftkafka.raft import election, following, replication, snapshots, transfer
+from raftkafka.raft import election, following, membership, replication, snapshots, transfer
 from raftkafka.raft.config import RaftConfig
-from raftkafka.raft.effects import NodeEffect, Snapshot, SnapshotLoaded
+from raftkafka.raft.effects import NodeEffect, Snapshot, SnapshotLoaded, VotersChanged
 from raftkafka.raft.log import RaftLog
 from raftkafka.raft.messages import (
     AppendRequest,
     AppendResponse,
     Entry,
+    LeaderHint,
     ObserveRequest,
     RaftMessage,
     Resigned,
@@ -32,6 +33,7 @@ from raftkafka.raft.messages import (
 )
 from raftkafka.raft.roles import Candidate, Follower, Leader, Prospective, Unattached
 from raftkafka.raft.state import RaftState
+from raftkafka.raft.voters import Voter, VoterHistory, VoterSet, decode_voters
 
 
 class NotLeader(Exception):
@@ -48,10 +50,8 @@ class NotLeader(Exception):
 class RaftNode:
     """The machine. Its owner takes the effects after every call, and calls `settle` before it takes them."""
 
-    def __init__(
-        self, *, node_id: NodeId, directory_id: bytes, voters: Mapping[NodeId, bytes | None], config: RaftConfig, rng: random.Random
-    ) -> None:
-        self.state = RaftState(node_id=node_id, directory_id=directory_id, voters=dict(voters), config=config, rng=rng)
+    def __init__(self, *, node_id: NodeId, directory_id: bytes, voters: VoterSet, config: RaftConfig, rng: random.Random) -> None:
+        self.state = RaftState(node_id=node_id, directory_id=directory_id, history=VoterHistory(voters), config=config, rng=rng)
 
     def start(self, *, epoch: int, voted_for: NodeId | None, snapshot: Snapshot | None, entries: Sequence[Entry], now_ms: int) -> None:
         """Begins from what stable storage held. A sole voter elects itself at once."""
@@ -61,14 +61,18 @@ class RaftNode:
         state.epoch = epoch
         state.voted_for = voted_for
         state.snapshot = snapshot
+        if snapshot is not None and snapshot.voters:
+            state.history.reset(decode_voters(snapshot.voters))
+            state.voters_changed()
+        state.note_voters(entries)
         state.high_watermark = state.persisted_end_offset = start_offset
         state.observe("started", epoch=epoch, start_offset=start_offset, end_offset=state.log.end_offset)
         state.barrier()
         if snapshot is not None:
             state.emit(SnapshotLoaded(snapshot.end_offset, snapshot.epoch, snapshot.data))
-        if not state.is_voter:
+        if not state.may_stand:
             election.announce_observer(state, now_ms)
-        elif len(state.voters) == 1:
+        elif state.is_voter and not state.other_voters:
             election.ask_for_pre_votes(state, now_ms)
         else:
             state.role = Unattached(deadline_ms=now_ms + state.short_timeout_ms())
@@ -81,7 +85,6 @@ class RaftNode:
         state.lost_peers.pop(source, None)
         match message:
             case VoteRequest():
-                self._check_identity(source, message.directory_id)
                 election.on_vote_request(state, source, message, now_ms)
             case VoteResponse():
                 self._check_identity(source, message.directory_id)
@@ -100,11 +103,17 @@ class RaftNode:
                 self._on_snapshot_response(source, message, now_ms)
             case TimeoutNow():
                 self._on_timeout_now(source, message, now_ms)
+            case LeaderHint():
+                self._on_leader_hint(message)
             case Resigned():
                 if message.epoch == state.epoch:
                     self._leader_gone(source, now_ms)
             case _:
                 assert_never(message)
+
+    def met(self, node_id: NodeId) -> None:
+        """A node of the cluster can be reached that may know who leads."""
+        self.state.contacts[node_id] = None
 
     def peer_lost(self, node_id: NodeId, now_ms: int) -> None:
         """A hint: the process of that node is gone. Its followers soon look for another leader; a leader counts it out for its check
@@ -139,12 +148,25 @@ class RaftNode:
 
     def propose(self, records: Sequence[bytes], now_ms: int) -> int:
         """Appends one batch; the offset of its last entry. All of it will be committed or nothing of it. Raises `NotLeader`."""
+        self._require_leadership()
+        return replication.append_batch(self.state, records)
+
+    def add_voter(self, node_id: NodeId, voter: Voter, now_ms: int) -> int:
+        """Begins to make an observer a voter; the offset whose commit completes it. Raises `NotLeader`, `ChangeRefused`."""
+        self._require_leadership()
+        return membership.add_voter(self.state, node_id, voter, now_ms)
+
+    def remove_voter(self, node_id: NodeId, directory_id: bytes | None, now_ms: int) -> int:
+        """Begins to take a vote away; the offset whose commit completes it. Raises `NotLeader`, `ChangeRefused`."""
+        self._require_leadership()
+        return membership.remove_voter(self.state, node_id, directory_id, now_ms)
+
+    def _require_leadership(self) -> None:
         role = self.state.role
         if not isinstance(role, Leader):
             raise NotLeader(self.state.leader_id, self.state.epoch)
         if role.transfer is not None:
             raise NotLeader(None, self.state.epoch)
-        return replication.append_batch(self.state, records)
 
     def settle(self) -> None:
         """Sends what became due since the last call."""
@@ -162,7 +184,8 @@ class RaftNode:
 
     def _check_identity(self, source: NodeId, directory_id: bytes) -> None:
         """A voter with another directory has another (empty) log: it is not that voter. (KIP-853)"""
-        expected = self.state.voters.get(source)
+        voter = self.state.voters.get(source)
+        expected = voter.directory_id if voter is not None else None
         if expected is not None and expected != directory_id:
             raise PeerError(f"node {source} answers with directory {directory_id.hex()}, the voter's is {expected.hex()}")
 
@@ -174,6 +197,18 @@ class RaftNode:
             replica.directory_id = request.directory_id
             role.replicas[source] = replica
             state.observe("observer-joined", node=source, end_offset=request.end_offset)
+        else:
+            election.send_leader_hint(state, source)
+
+    def _on_leader_hint(self, hint: LeaderHint) -> None:
+        """Somebody follows a leader that this node may not know, or that does not know this node as a voter any more."""
+        state = self.state
+        leader_id = NodeId(hint.leader_id)
+        if isinstance(state.role, Unattached | Prospective) and hint.epoch >= state.epoch and leader_id != state.node_id:
+            voters = decode_voters(hint.voters)
+            if leader_id not in state.voters and leader_id in voters:
+                state.emit(VotersChanged({**state.voters, leader_id: voters[leader_id]}))
+            election.announce_to(state, leader_id)
 
     def _on_snapshot_response(self, source: NodeId, response: SnapshotResponse, now_ms: int) -> None:
         state = self.state
@@ -183,7 +218,7 @@ class RaftNode:
 
     def _on_timeout_now(self, source: NodeId, message: TimeoutNow, now_ms: int) -> None:
         state = self.state
-        if message.epoch == state.epoch and state.leader_id == source and state.is_voter:
+        if message.epoch == state.epoch and state.leader_id == source and state.may_stand:
             state.observe("told-to-lead", by=source, epoch=state.epoch)
             election.ask_for_votes(state, now_ms, transfer=True)
 

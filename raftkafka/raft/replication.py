@@ -20,7 +20,7 @@ from raftkafka.base.errors import PeerError
 from raftkafka.base.ids import NodeId
 from raftkafka.base.rules import Rule
 from raftkafka.raft.effects import WriteEntries
-from raftkafka.raft.messages import AppendRequest, AppendResponse, Entry, EntryKind
+from raftkafka.raft.messages import AppendRequest, AppendResponse, Entry, EntryKind, TimeoutNow
 from raftkafka.raft.roles import Leader, Replica
 from raftkafka.raft.snapshots import begin_snapshot, send_chunk
 from raftkafka.raft.state import RaftState
@@ -37,9 +37,11 @@ def new_replica(state: RaftState, node_id: NodeId, *, is_voter: bool, now_ms: in
     return Replica(node_id=node_id, is_voter=is_voter, next_offset=state.log.end_offset, contact_ms=now_ms)
 
 
-def append_leader_change(state: RaftState) -> None:
-    """The first entry of an epoch."""
-    _append(state, [Entry(state.log.end_offset, state.epoch, EntryKind.LEADER_CHANGE, b"", True)])
+def append_single(state: RaftState, kind: EntryKind, data: bytes = b"") -> int:
+    """Appends an entry that is a batch of its own; its offset."""
+    offset = state.log.end_offset
+    _append(state, [Entry(offset, state.epoch, kind, data, True)])
+    return offset
 
 
 def append_batch(state: RaftState, records: Sequence[bytes]) -> int:
@@ -54,6 +56,7 @@ def append_batch(state: RaftState, records: Sequence[bytes]) -> int:
 
 def _append(state: RaftState, entries: list[Entry]) -> None:
     state.log.append(entries)
+    state.note_voters(entries)
     state.emit(WriteEntries(entries[0].offset, tuple(entries)))
     if not state.config.applies(Rule.LEADER_COUNTS_ITSELF):
         state.persisted_end_offset = state.log.end_offset
@@ -190,7 +193,8 @@ def count_copies(state: RaftState) -> None:
     role = state.role
     assert isinstance(role, Leader)
     held = [replica.match_offset for replica in role.replicas.values() if replica.is_voter]
-    held.append(state.persisted_end_offset)
+    if state.is_voter:
+        held.append(state.persisted_end_offset)
     held.sort(reverse=True)
     held_by_majority = held[state.majority - 1]
     own_epoch_only = state.config.applies(Rule.COMMIT_ONLY_OWN_EPOCH)
@@ -213,7 +217,17 @@ def leader_tick(state: RaftState, role: Leader, now_ms: int) -> None:
         replica.heartbeat_due = True
         if not replica.is_voter and now_ms - replica.contact_ms > state.config.observer_timeout_ms:
             forget_observer(state, role, replica.node_id)
-    check_quorum(state, role, now_ms)
+    if not state.is_voter and state.history.last_change < state.high_watermark:
+        _hand_over(state, role, now_ms)
+    else:
+        check_quorum(state, role, now_ms)
+
+
+def _hand_over(state: RaftState, role: Leader, now_ms: int) -> None:
+    """The leader has removed itself, and that is committed: the voter that is furthest takes over. (Thesis 4.2.2)"""
+    successor = max((r for r in role.replicas.values() if r.is_voter), key=lambda r: (r.match_offset, r.contact_ms, -r.node_id))
+    state.send(successor.node_id, TimeoutNow(epoch=state.epoch))
+    state.become_unattached(state.epoch, deadline_ms=now_ms + state.config.observe_interval_ms, reason="this node has no vote any more")
 
 
 def check_quorum(state: RaftState, role: Leader, now_ms: int) -> None:
@@ -221,7 +235,7 @@ def check_quorum(state: RaftState, role: Leader, now_ms: int) -> None:
     if not state.config.applies(Rule.CHECK_QUORUM):
         return
     oldest_ms = now_ms - state.config.check_quorum_timeout_ms
-    answering = 1 + sum(1 for replica in role.replicas.values() if replica.is_voter and replica.contact_ms > oldest_ms)
+    answering = int(state.is_voter) + sum(1 for replica in role.replicas.values() if replica.is_voter and replica.contact_ms > oldest_ms)
     if answering < state.majority:
         state.become_unattached(state.epoch, deadline_ms=now_ms + state.election_timeout_ms(), reason="no majority answers")
 

@@ -20,6 +20,7 @@ from raftkafka.raft.effects import Snapshot, SnapshotLoaded, WriteSnapshot
 from raftkafka.raft.messages import SnapshotRequest, SnapshotResponse
 from raftkafka.raft.roles import Follower, ReceivedSnapshot, Replica, SentSnapshot
 from raftkafka.raft.state import RaftState
+from raftkafka.raft.voters import decode_voters, encode_voters
 
 
 def save(state: RaftState, *, end_offset: int, epoch: int, data: bytes) -> None:
@@ -30,7 +31,9 @@ def save(state: RaftState, *, end_offset: int, epoch: int, data: bytes) -> None:
     assert epoch == state.log.epoch_at(end_offset - 1)
     assert state.log.entries(end_offset - 1, end_offset)[0].ends_batch, "a snapshot ends where a batch ends"
     state.log.trim(end_offset)
-    state.snapshot = Snapshot(end_offset=end_offset, epoch=epoch, data=data)
+    voters = state.history.named_at(end_offset)
+    state.history.trim(end_offset)
+    state.snapshot = Snapshot(end_offset=end_offset, epoch=epoch, data=data, voters=encode_voters(voters) if voters is not None else b"")
     state.emit(WriteSnapshot(state.snapshot, reset=False))
     state.observe("snapshot-saved", end_offset=end_offset, epoch=epoch, size_bytes=len(data))
 
@@ -62,6 +65,7 @@ def send_chunk(state: RaftState, replica: Replica) -> None:
         size_bytes=len(snapshot.data),
         checksum=sent.checksum,
         data=snapshot.data[sent.position : sent.position + state.config.snapshot_chunk_bytes],
+        voters=snapshot.voters,
     )
     state.send(replica.node_id, request)
     replica.chunk_sent = True
@@ -105,7 +109,8 @@ def on_snapshot_request(state: RaftState, role: Follower, source: NodeId, reques
             state.observe("snapshot-damaged", end_offset=request.end_offset)
             _answer(state, source, request, next_position=0)
             return
-        _install(state, Snapshot(end_offset=receiving.end_offset, epoch=receiving.epoch, data=bytes(receiving.data)))
+        data = bytes(receiving.data)
+        _install(state, Snapshot(end_offset=receiving.end_offset, epoch=receiving.epoch, data=data, voters=request.voters))
         _answer(state, source, request, next_position=request.size_bytes)
     else:
         _answer(state, source, request, next_position=len(receiving.data))
@@ -117,7 +122,11 @@ def _install(state: RaftState, snapshot: Snapshot) -> None:
     keeps_rest = snapshot.end_offset <= log.end_offset and log.epoch_at(snapshot.end_offset - 1) == snapshot.epoch
     if keeps_rest:
         log.trim(snapshot.end_offset)
+        state.history.trim(snapshot.end_offset)
     else:
+        if snapshot.voters:
+            state.history.reset(decode_voters(snapshot.voters))
+            state.voters_changed()
         log.reset(snapshot.end_offset, snapshot.epoch)
         state.persisted_end_offset = snapshot.end_offset
     state.snapshot = snapshot

@@ -10,7 +10,7 @@ Invariants
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -27,11 +27,13 @@ from raftkafka.raft.effects import (
     NodeEffect,
     SendMessage,
     Snapshot,
+    VotersChanged,
     WriteVote,
 )
 from raftkafka.raft.log import RaftLog
-from raftkafka.raft.messages import RaftMessage, Resigned
+from raftkafka.raft.messages import Entry, EntryKind, RaftMessage, Resigned
 from raftkafka.raft.roles import Follower, Leader, Role, Unattached
+from raftkafka.raft.voters import VoterHistory, VoterSet, decode_voters
 
 NEVER_MS = 1 << 62
 
@@ -42,7 +44,7 @@ class RaftState:
 
     node_id: NodeId
     directory_id: bytes
-    voters: Mapping[NodeId, bytes | None]
+    history: VoterHistory
     config: RaftConfig
     rng: random.Random
     epoch: int = 0
@@ -56,13 +58,37 @@ class RaftState:
     failed_rounds: int = 0
     heard_leader: bool = False
     lost_peers: dict[NodeId, None] = attrs.Factory(dict)
+    contacts: dict[NodeId, None] = attrs.Factory(dict)
+    """Nodes that an observer may ask who leads, beside the voters that it knows."""
     effects: list[NodeEffect] = attrs.Factory(list)
 
     # -- what others ask
 
     @property
+    def voters(self) -> VoterSet:
+        """The voters that count now."""
+        return self.history.current
+
+    @property
     def is_voter(self) -> bool:
-        return self.node_id in self.voters
+        """Whether this node, with this directory, is one of them."""
+        return self._is_in(self.voters)
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether this node may ask for votes: a voter, or one that an entry takes the vote from which may not be committed. Its log may be
+        the only one that goes far enough (thesis 4.2.2, figure 4.6). It does not vote for itself then.
+        """
+        is_open = self.history.last_change >= self.high_watermark
+        return self.is_voter or (is_open and self._is_in(self.history.before_last_change))
+
+    def _is_in(self, voters: VoterSet) -> bool:
+        own = voters.get(self.node_id)
+        return own is not None and own.directory_id in (None, self.directory_id)
+
+    def own_vote(self) -> dict[NodeId, bool]:
+        """The votes with which an election begins."""
+        return {self.node_id: True} if self.is_voter else {}
 
     @property
     def other_voters(self) -> list[NodeId]:
@@ -136,6 +162,17 @@ class RaftState:
         self.set_leader(leader_id)
         self.observe("following", leader=leader_id, epoch=epoch)
         return role
+
+    def note_voters(self, entries: Sequence[Entry]) -> None:
+        """These entries are in the log now; a set of voters among them counts at once."""
+        for entry in entries:
+            if entry.kind is EntryKind.VOTERS:
+                self.history.append(entry.offset, decode_voters(entry.data))
+                self.voters_changed()
+
+    def voters_changed(self) -> None:
+        """Tells who votes now."""
+        self.emit(VotersChanged(self.voters))
 
     def advance_high_watermark(self, high_watermark: int) -> None:
         """Everything below this offset is committed; hands it to the owner."""

@@ -69,9 +69,10 @@ def role_name(state: RaftState) -> str:
 
 
 def _status(state: RaftState, node_id: NodeId, replica: Replica | None) -> ReplicaStatus:
+    voter = state.voters.get(node_id)
     return ReplicaStatus(
         node_id=node_id,
-        directory_id=(replica.directory_id if replica is not None else None) or state.voters.get(node_id),
+        directory_id=(replica.directory_id if replica is not None else None) or (voter.directory_id if voter is not None else None),
         log_end_offset=replica.match_offset if replica is not None else -1,
         last_fetch_ms=replica.last_fetch_ms if replica is not None else -1,
         last_caught_up_ms=replica.last_caught_up_ms if replica is not None else -1,

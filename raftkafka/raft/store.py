@@ -112,8 +112,8 @@ class RaftStore:
 
     def _load_snapshot(self) -> tuple[Snapshot, int]:
         path = f"{self._directory}/snapshot"
-        _, end_offset, epoch, first_sequence, data = _whole_frame(path, self._disk.read_file(path))
-        return Snapshot(end_offset=end_offset, epoch=epoch, data=data), first_sequence
+        _, end_offset, epoch, first_sequence, data, *later = _whole_frame(path, self._disk.read_file(path))
+        return Snapshot(end_offset=end_offset, epoch=epoch, data=data, voters=later[0] if later else b""), first_sequence
 
     # -- writes
 
@@ -164,7 +164,7 @@ class RaftStore:
         gone = [segment for segment in self._segments if reset or segment.end_offset <= snapshot.end_offset]
         self._segments = [segment for segment in self._segments if not (reset or segment.end_offset <= snapshot.end_offset)]
         first_sequence = self._segments[0].sequence if self._segments else self._next_sequence
-        self._replace("snapshot", [VERSION, snapshot.end_offset, snapshot.epoch, first_sequence, snapshot.data])
+        self._replace("snapshot", [VERSION, snapshot.end_offset, snapshot.epoch, first_sequence, snapshot.data, snapshot.voters])
         for segment in gone:
             self._pending_syncs.pop(segment.path, None)
             self._pending_deletes.append(segment.path)

@@ -12,6 +12,7 @@ from raftkafka.base.ids import NodeId
 from raftkafka.raft.effects import Committed, DriverEffect, LeadershipGained, SendMessage, SnapshotLoaded
 from raftkafka.raft.messages import AppendRequest, Entry, VoteRequest, VoteResponse
 from raftkafka.raft.roles import Leader
+from raftkafka.raft.voters import VoterSet
 
 if TYPE_CHECKING:
     from tests.raft.simulation import SimNode
@@ -29,8 +30,9 @@ def require(condition: bool, text: str) -> None:
 class Invariants:
     """What was true once and must stay so."""
 
-    def __init__(self, voters: int) -> None:
-        self._majority = voters // 2 + 1
+    def __init__(self, voters: VoterSet) -> None:
+        self._voters = voters
+        """The set by which the leader counted that committed last."""
         self._leaders: dict[int, NodeId] = {}
         self._votes: dict[tuple[NodeId, int], NodeId] = {}
         self._entries: dict[tuple[int, int], tuple[Entry, int]] = {}
@@ -82,9 +84,14 @@ class Invariants:
             )
         if isinstance(state.role, Leader) and state.high_watermark > before:
             require(state.high_watermark > state.role.start_offset, "Q12: a leader committed below its own epoch's start")
+        if isinstance(state.role, Leader) and state.high_watermark == len(self.committed) > before:
+            self._voters = state.voters
         self._check_log(node)
-        holding = sum(1 for other in nodes if other.is_voter and other.durable_end_offset >= len(self.committed))
-        require(holding >= self._majority, f"Q7: only {holding} voters hold the {len(self.committed)} committed entries on stable storage")
+        holding = sum(1 for other in nodes if other.node_id in self._voters and other.durable_end_offset >= len(self.committed))
+        require(
+            holding > len(self._voters) // 2,
+            f"Q7: only {holding} of the voters {sorted(self._voters)} hold the {len(self.committed)} committed entries on stable storage",
+        )
 
     def _check_vote(self, voter: NodeId, epoch: int, candidate: NodeId) -> None:
         first = self._votes.setdefault((voter, epoch), candidate)

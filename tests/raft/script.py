@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgpack
@@ -20,8 +21,10 @@ from raftkafka.raft.codec import decode_message, encode_message
 from raftkafka.raft.config import RaftConfig
 from raftkafka.raft.driver import RaftDriver
 from raftkafka.raft.effects import Committed, DriverEffect, SendMessage, SnapshotLoaded
+from raftkafka.raft.membership import ChangeRefused
 from raftkafka.raft.messages import AppendRequest, EntryKind, RaftMessage
 from raftkafka.raft.node import NotLeader
+from raftkafka.raft.voters import Voter
 from raftkafka.simulation.disk import SimDisk
 from tests.raft.wording import words_of_effect, words_of_log, words_of_message
 
@@ -62,7 +65,7 @@ class Stage:
     def __init__(self) -> None:
         self.now_ms = 0
         self.actors: dict[NodeId, Actor] = {}
-        self.voters: dict[NodeId, bytes | None] = {}
+        self.voters: dict[NodeId, Voter] = {}
         self.config = RaftConfig()
         self.queue: deque[_UnderWay] = deque()
         self.isolated: dict[NodeId, None] = {}
@@ -81,7 +84,7 @@ class Stage:
     def do_cluster(self, voters: str, observers: str = "0", *settings: str) -> None:
         """`cluster 3 1 name=value ...`: three voters and an observer, with settings of `RaftConfig`."""
         self.config = RaftConfig(**{name: int(value) for name, value in (setting.split("=") for setting in settings)})
-        self.voters = {NodeId(i + 1): None for i in range(int(voters))}
+        self.voters = {NodeId(i + 1): Voter() for i in range(int(voters))}
         for i in range(int(voters) + int(observers)):
             self.actors[NodeId(i + 1)] = Actor(NodeId(i + 1))
         for actor in self.actors.values():
@@ -230,6 +233,25 @@ class Stage:
         actor = self._actor(node)
         assert actor.driver is not None
         actor.driver.transfer_leadership(NodeId(int(to)), self.now_ms)
+        self._settle(actor)
+
+    def do_add_voter(self, leader: str, node: str) -> None:
+        """A leader is asked to make an observer a voter."""
+        self._change_voters(leader, lambda driver: driver.add_voter(NodeId(int(node)), Voter(), self.now_ms))
+
+    def do_remove_voter(self, leader: str, node: str) -> None:
+        """A leader is asked to take a vote away."""
+        self._change_voters(leader, lambda driver: driver.remove_voter(NodeId(int(node)), None, self.now_ms))
+
+    def _change_voters(self, leader: str, change: Callable[[RaftDriver], int]) -> None:
+        actor = self._actor(leader)
+        assert actor.driver is not None
+        try:
+            offset = change(actor.driver)
+        except (NotLeader, ChangeRefused) as refusal:
+            self.out.append(f"{leader}   refuses: {refusal}")
+            return
+        self.out.append(f"{leader}   proposed, offset {offset}")
         self._settle(actor)
 
     def do_snapshot(self, node: str) -> None:

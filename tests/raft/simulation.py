@@ -2,7 +2,8 @@
 decides all.
 
 A run has two phases: in the first everything may fail; then all is healed and the cluster must make progress (liveness). The invariants are
-checked after every event. `python -m tests.raft.simulation SEED [COUNT]` prints the trace of a seed, or runs many.
+checked after every event. `python -m tests.raft.simulation [changing] SEED [COUNT]` prints the trace of a seed, or runs many; with
+`changing` the voters change, too.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from raftkafka.raft.codec import decode_message, encode_message
 from raftkafka.raft.config import RaftConfig
 from raftkafka.raft.driver import RaftDriver
 from raftkafka.raft.effects import Committed, DriverEffect, SendMessage, SnapshotLoaded
+from raftkafka.raft.membership import ChangeRefused
 from raftkafka.raft.messages import Entry, EntryKind
 from raftkafka.raft.node import NotLeader
 from raftkafka.raft.roles import Leader
 from raftkafka.raft.state import RaftState
+from raftkafka.raft.voters import Voter
 from raftkafka.simulation.disk import SimDisk
 from tests.raft.invariants import Invariants, Violation, require
 from tests.raft.swarm import Swarm
@@ -39,9 +42,8 @@ QUIET_MS = 2_000
 class SimNode:
     """One node: its disk, which outlives it, its driver while it runs, and its owner's state: the values committed so far."""
 
-    def __init__(self, node_id: NodeId, *, is_voter: bool) -> None:
+    def __init__(self, node_id: NodeId) -> None:
         self.node_id = node_id
-        self.is_voter = is_voter
         self.disk = SimDisk()
         self.driver: RaftDriver | None = None
         self.incarnation = 0
@@ -94,12 +96,13 @@ class Simulation:
         self.digest = xxhash.xxh3_64()
         self.cut: set[tuple[NodeId, NodeId]] = set()
         self.proposed = 0
+        self.voter_changes = 0
         self.acknowledged: list[bytes] = []
         voters = [NodeId(i + 1) for i in range(self.swarm.voters)]
         observers = [NodeId(i + 1 + len(voters)) for i in range(self.swarm.observers)]
-        self.voters = {voter: (_directory(voter) if self.rng.random() < 0.5 else None) for voter in voters}
-        self.nodes = {node_id: SimNode(node_id, is_voter=node_id in self.voters) for node_id in voters + observers}
-        self.invariants = Invariants(len(voters))
+        self.voters = {voter: Voter(directory_id=_directory(voter) if self.rng.random() < 0.5 else None) for voter in voters}
+        self.nodes = {node_id: SimNode(node_id) for node_id in voters + observers}
+        self.invariants = Invariants(self.voters)
 
     # -- the run
 
@@ -286,6 +289,8 @@ class Simulation:
         stopped = [node for node in self.nodes.values() if node.driver is None]
         if self.rng.random() < self.swarm.partitions:
             self._cut_or_heal()
+        elif self.swarm.voter_changes and self.rng.random() < self.swarm.voter_changes:
+            self._change_voters()
         elif stopped and self.rng.random() < 0.6:
             self._start(self.rng.choice(stopped))
         elif self.rng.random() < 0.1:
@@ -299,6 +304,27 @@ class Simulation:
                 self._guarded(leaders[0], lambda driver: driver.transfer_leadership(None, self.now_ms))()
             else:
                 self._stop(node, power_failure=self.rng.random() < self.swarm.power_failures)
+
+    def _change_voters(self) -> None:
+        """Whoever thinks that it leads is asked to add or to remove a node."""
+        leaders = [node for node in self._running() if isinstance(node.state.role, Leader)]
+        if not leaders:
+            return
+        node, subject = self.rng.choice(leaders), self.rng.choice(list(self.nodes))
+        assert node.driver is not None
+        try:
+            if subject in node.state.voters:
+                if len(node.state.voters) > 2 or self.rng.random() < 0.3:
+                    node.driver.remove_voter(subject, None, self.now_ms)
+                    self._say(f"{node.node_id} removes {subject}")
+            else:
+                node.driver.add_voter(subject, Voter(directory_id=_directory(subject)), self.now_ms)
+                self._say(f"{node.node_id} adds {subject}")
+        except (NotLeader, ChangeRefused) as refusal:
+            self._say(f"{node.node_id} does not change the voters: {refusal}")
+            return
+        self.voter_changes += 1
+        self._settle(node)
 
     def _cut_or_heal(self) -> None:
         self.cut.clear()
@@ -355,9 +381,10 @@ def _directory(node_id: NodeId) -> bytes:
     return bytes([node_id]) * 16
 
 
-def run_seed(seed: int, *, disabled_rules: frozenset[Rule] = frozenset()) -> Simulation:
-    """Runs one seed; a `Violation` or an assertion of the code under test names the seed."""
-    simulation = Simulation(seed, disabled_rules=disabled_rules)
+def run_seed(seed: int, *, disabled_rules: frozenset[Rule] = frozenset(), changing: bool = False) -> Simulation:
+    """Runs one seed; a `Violation` or an assertion of the code under test names the seed. With `changing` the voters change."""
+    swarm = Swarm.draw_changing(random.Random(seed)) if changing else None
+    simulation = Simulation(seed, swarm=swarm, disabled_rules=disabled_rules)
     try:
         simulation.run()
     except AssertionError as error:
@@ -367,12 +394,15 @@ def run_seed(seed: int, *, disabled_rules: frozenset[Rule] = frozenset()) -> Sim
 
 
 def main(arguments: list[str]) -> None:
+    changing = arguments[:1] == ["changing"]
+    arguments = arguments[1:] if changing else arguments
     if len(arguments) == 1:
-        Simulation(int(arguments[0]), trace=print).run()
+        swarm = Swarm.draw_changing(random.Random(int(arguments[0]))) if changing else None
+        Simulation(int(arguments[0]), swarm=swarm, trace=print).run()
         return
     first, count = int(arguments[0]), int(arguments[1])
     for seed in range(first, first + count):
-        run_seed(seed)
+        run_seed(seed, changing=changing)
     print(f"{count} seeds without a violation")
 
 

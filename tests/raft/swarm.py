@@ -22,6 +22,8 @@ class Swarm:
     snapshot_every: int
     power_failures: float
     partitions: float
+    voter_changes: float = 0.0
+    """Of the faults, how many are changes of the voters."""
 
     @classmethod
     def draw(cls, rng: random.Random) -> Swarm:
@@ -38,3 +40,11 @@ class Swarm:
             power_failures=rng.choice((0.0, 0.5, 1.0)),
             partitions=rng.choice((0.0, 0.3, 0.6)),
         )
+
+    @classmethod
+    def draw_changing(cls, rng: random.Random) -> Swarm:
+        """A cluster whose voters change while it fails."""
+        swarm = cls.draw(rng)
+        changes = rng.choice((0.2, 0.5, 0.8))
+        every_ms = rng.choice((50, 100, 300))
+        return attrs.evolve(swarm, observers=rng.choice((1, 2, 3)), voter_changes=changes, fault_every_ms=every_ms)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raftkafka.base.disk import Persist
-from raftkafka.raft.effects import Committed, DriverEffect, LeaderChanged, LeadershipGained, LeadershipLost, SnapshotLoaded
+from raftkafka.raft.effects import Committed, DriverEffect, LeaderChanged, LeadershipGained, LeadershipLost, SnapshotLoaded, VotersChanged
 from raftkafka.raft.log import RaftLog
 from raftkafka.raft.messages import (
     AppendRequest,
     AppendResponse,
     Entry,
     EntryKind,
+    LeaderHint,
     ObserveRequest,
     RaftMessage,
     Resigned,
@@ -21,6 +22,7 @@ from raftkafka.raft.messages import (
     VoteRequest,
     VoteResponse,
 )
+from raftkafka.raft.voters import decode_voters
 
 
 def words_of_message(message: RaftMessage) -> str:
@@ -56,6 +58,8 @@ def words_of_message(message: RaftMessage) -> str:
             return f"of the snapshot at {message.end_offset} I have {message.next_position} bytes"
         case TimeoutNow():
             return f"start an election now, in place of epoch {message.epoch}"
+        case LeaderHint():
+            return f"node {message.leader_id} leads epoch {message.epoch}"
         case Resigned():
             return f"I lead epoch {message.epoch} no more"
 
@@ -68,9 +72,19 @@ def words_of_entries(entries: Sequence[Entry]) -> str:
     """`3:x@2` is the record x at offset 3, of epoch 2; `3:*@2` a leader change; members of one batch are joined by `+`."""
     text = ""
     for entry in entries:
-        name = "*" if entry.kind is EntryKind.LEADER_CHANGE else entry.data.decode()
+        name = _name(entry)
         text += f"{entry.offset}:{name}@{entry.epoch}" + (" " if entry.ends_batch else "+")
     return f"[{text.strip()}]"
+
+
+def _name(entry: Entry) -> str:
+    match entry.kind:
+        case EntryKind.LEADER_CHANGE:
+            return "*"
+        case EntryKind.VOTERS:
+            return "voters-" + "-".join(map(str, decode_voters(entry.data)))
+        case EntryKind.DATA:
+            return entry.data.decode()
 
 
 def words_of_log(log: RaftLog) -> str:
@@ -93,5 +107,7 @@ def words_of_effect(effect: DriverEffect) -> str:
             return f"leads epoch {epoch} no more"
         case LeaderChanged(epoch=epoch, leader=leader):
             return f"the leader of epoch {epoch} is {'unknown' if leader is None else f'node {leader}'}"
+        case VotersChanged(voters=voters):
+            return f"the voters are {', '.join(map(str, voters))}"
         case _:
             return f"({effect})"

@@ -33,6 +33,9 @@ class BrokerConfig:
     advertised_listeners: tuple[ListenerEndpoint, ...]
     inter_broker_listener_name: str
     quorum_voters: Mapping[NodeId, HostPort]
+    """Who votes until the metadata log says otherwise."""
+    quorum_contacts: tuple[HostPort, ...]
+    """Where to ask for the quorum when no voter is known by its id (`controller.quorum.bootstrap.servers`)."""
     log_dirs: tuple[str, ...]
     metadata_log_dir: str
     static: Mapping[str, str]

@@ -123,12 +123,12 @@ class _Reader:
         node_id = self._node_id()
         controller_names = self._names("controller.listener.names")
         listeners, advertised = self._listeners(controller_names)
-        voters = self._voters(node_id, roles, listeners, controller_names)
+        voters, contacts = self._quorum(node_id, roles, listeners, controller_names)
         if self.problems:
             return None
         brokers = tuple(each for each in listeners if each.name not in controller_names)
         controllers = tuple(each for each in listeners if each.name in controller_names)
-        self._check_roles(roles, node_id, brokers, controllers, controller_names, voters)
+        self._check_roles(roles, node_id, brokers, controllers, controller_names, voters, contacts)
         inter_broker = self._inter_broker_name(brokers) if "broker" in roles else ""
         self._check_times(values)
         broken = self._broken_rules()
@@ -154,6 +154,7 @@ class _Reader:
             advertised_listeners=tuple(each for each in advertised if each.name not in controller_names),
             inter_broker_listener_name=inter_broker,
             quorum_voters=voters,
+            quorum_contacts=contacts,
             log_dirs=log_dirs,
             metadata_log_dir=self._text("metadata.log.dir") or log_dirs[0],
             static=static,
@@ -247,27 +248,26 @@ class _Reader:
         self._parsed(key, lambda: check_advertised(clients), None)
         return listeners, advertised
 
-    def _voters(
+    def _quorum(
         self, node_id: NodeId, roles: Sequence[str], listeners: Sequence[ListenerEndpoint], controller_names: Sequence[str]
-    ) -> dict[NodeId, HostPort]:
-        """The voters, from `controller.quorum.voters`; a lone controller may name only itself in `controller.quorum.bootstrap.servers`."""
+    ) -> tuple[dict[NodeId, HostPort], tuple[HostPort, ...]]:
+        """The voters, from `controller.quorum.voters`; or where to ask who they are, from `controller.quorum.bootstrap.servers`. A
+        controller that names only itself there is the only voter.
+        """
         no_voters: dict[NodeId, HostPort] = {}
         voters_key, servers_key = "controller.quorum.voters", "controller.quorum.bootstrap.servers"
         if self._text(voters_key):
-            return self._parsed(voters_key, lambda: parse_voters(self._text(voters_key)), no_voters)
+            return self._parsed(voters_key, lambda: parse_voters(self._text(voters_key)), no_voters), ()
         servers = [item for item in self._text(servers_key).split(",") if item.strip()]
         if not servers:
             self._problem(voters_key, f"it must be set. For one node alone write {voters_key}={max(node_id, 0)}@127.0.0.1:9093.")
-            return no_voters
+            return no_voters, ()
         no_addresses: list[HostPort] = []
         addresses = self._parsed(servers_key, lambda: [parse_host_port(item) for item in servers], no_addresses)
         own_ports = [each.port for each in listeners if each.name in controller_names]
         if "controller" in roles and len(addresses) == 1 and addresses[0].port in own_ports:
-            return {node_id: addresses[0]}
-        if addresses:
-            example = ",".join(f"{number}@{address}" for number, address in enumerate(addresses, start=1))
-            self._problem(servers_key, f"the voters of several controllers must be named with their ids: {voters_key}={example}.")
-        return no_voters
+            return {node_id: addresses[0]}, ()
+        return no_voters, tuple(addresses)
 
     def _check_roles(
         self,
@@ -277,6 +277,7 @@ class _Reader:
         controllers: Sequence[ListenerEndpoint],
         controller_names: Sequence[str],
         voters: Mapping[NodeId, HostPort],
+        contacts: Sequence[HostPort],
     ) -> None:
         names = ", ".join(controller_names)
         if not controller_names:
@@ -290,7 +291,7 @@ class _Reader:
         if "broker" not in roles and brokers:
             extra = ", ".join(each.name for each in brokers)
             self._problem("listeners", f"{extra} is for clients, and this node is only a controller. Remove it, or add the role broker.")
-        if "controller" in roles and node_id not in voters:
+        if "controller" in roles and node_id not in voters and not contacts:
             self._problem("controller.quorum.voters", f"it does not name this node. Add {node_id}@<host>:<controller port>.")
         if "controller" not in roles and node_id in voters:
             self._problem("process.roles", f"node {node_id} is a voter of the quorum, so it needs the role controller.")

@@ -1,7 +1,8 @@
 """Connections between nodes on the controller listener: who dials whom, who is who, and what the end of a connection means.
 
-Every node dials every voter but itself; a message goes out on the sender's own link, or, to a node that is no voter, on the connection
-which that node opened. Both sides begin with `Hello`.
+Every node dials every voter but itself, and those that become voters later. A node that knows no voter by its id dials its *contacts*
+(`controller.quorum.bootstrap.servers`) until one of them has said who it is. A message goes out on the own link, or, to a node that
+is no voter, on the connection which that node opened. Both sides begin with `Hello`.
 
 Invariants
 - A message is acted on only after its sender said `Hello` with this cluster's id.
@@ -12,7 +13,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -27,6 +28,7 @@ from raftkafka.broker.effects import CloseLink, LinkId, NodeEffect, OpenLink, Se
 REDIAL_BACKOFF_MS = 100
 LINK_PREFIX = "control/"
 PROBE_PREFIX = "probe/"
+CONTACT_PREFIX = "contact/"
 
 
 @attrs.define(eq=False)
@@ -40,6 +42,8 @@ class _Link:
     dialing: bool = False
     opened_ms: int = 0
     redial_at_ms: int = FAR_FUTURE_MS
+    wanted: bool = True
+    """Whether to dial again when it ends: not a node that has lost its vote."""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,6 +63,8 @@ class ControlLinks:
         *,
         hello: Hello,
         peers: Mapping[NodeId, tuple[str, int]],
+        contacts: Sequence[tuple[str, int]] = (),
+        learned: Callable[[NodeId], None] = lambda node_id: None,
         emit: Callable[[NodeEffect], None],
         touch: Callable[[Connection], None],
         gone: Callable[[NodeId, bytes | None], None],
@@ -68,12 +74,15 @@ class ControlLinks:
         self._emit = emit
         self._touch = touch
         self._gone = gone
-        self._links = {
-            node_id: _Link(LinkId(f"{LINK_PREFIX}{node_id}"), host, port)
-            for node_id, (host, port) in sorted(peers.items())
-            if node_id != hello.node_id
+        self._learned = learned
+        self._links: dict[NodeId, _Link] = {}
+        self._by_link_id: dict[LinkId, NodeId] = {}
+        for node_id, (host, port) in sorted(peers.items()):
+            self._add(node_id, host, port)
+        self._contacts = {
+            LinkId(f"{CONTACT_PREFIX}{number}"): _Link(LinkId(f"{CONTACT_PREFIX}{number}"), host, port)
+            for number, (host, port) in enumerate(contacts)
         }
-        self._by_link_id = {link.link_id: node_id for node_id, link in self._links.items()}
         self._inbound: dict[Connection, NodeId] = {}
         self._connection_of: dict[NodeId, Connection] = {}
         self._incarnations: dict[NodeId, bytes] = {}
@@ -83,16 +92,37 @@ class ControlLinks:
 
     def owns(self, link_id: LinkId) -> bool:
         """Whether a link belongs here."""
-        return link_id.startswith((LINK_PREFIX, PROBE_PREFIX))
+        return link_id.startswith((LINK_PREFIX, PROBE_PREFIX, CONTACT_PREFIX))
 
-    def node_of(self, link_id: LinkId) -> NodeId:
-        """The node at the other end of a link of this kind."""
-        return NodeId(int(link_id.rpartition("/")[2]))
+    def node_of(self, link_id: LinkId) -> NodeId | None:
+        """The node at the other end of a link of this kind; None when only its address is known."""
+        if link_id.startswith(CONTACT_PREFIX):
+            return None
+        return _node_named_by(link_id)
 
     def start(self) -> None:
-        """Dials every other voter."""
-        for link in self._links.values():
+        """Dials every other voter, and the contacts."""
+        for link in (*self._links.values(), *self._contacts.values()):
             self._dial(link)
+
+    def voters_changed(self, peers: Mapping[NodeId, tuple[str, int]]) -> None:
+        """These vote now: whoever is new is dialed. The link to one that has lost its vote stays until it closes."""
+        for node_id, link in self._links.items():
+            link.wanted = node_id in peers
+        for node_id, (host, port) in sorted(peers.items()):
+            known = self._links.get(node_id)
+            if known is not None and (known.host, known.port) == (host, port):
+                continue
+            if known is not None:
+                self._emit(CloseLink(known.link_id))
+            self._add(node_id, host, port)
+            if node_id in self._links:
+                self._dial(self._links[node_id])
+
+    def _add(self, node_id: NodeId, host: str, port: int) -> None:
+        if node_id != self._hello.node_id:
+            self._links[node_id] = _Link(LinkId(f"{LINK_PREFIX}{node_id}"), host, port)
+            self._by_link_id[self._links[node_id].link_id] = node_id
 
     def send(self, to: NodeId, message: ControlMessage, correlation_id: int = 0) -> bool:
         """Sends on the way that is open; False (and nothing sent) when there is none."""
@@ -109,26 +139,28 @@ class ControlLinks:
     def link_opened(self, link_id: LinkId, now_ms: int) -> None:
         """A dialed voter answers: introduce this node. A probe that succeeds shows that the process lives."""
         if link_id.startswith(PROBE_PREFIX):
-            self._probing.pop(self.node_of(link_id), None)
+            self._probing.pop(_node_named_by(link_id), None)
             self._emit(CloseLink(link_id))
             return
-        link = self._links[self._by_link_id[link_id]]
+        link = self._link(link_id)
         link.open, link.dialing, link.opened_ms = True, False, now_ms
         self._emit(SendOnLink(link_id, (encode_control(self._hello),)))
 
     def link_closed(self, link_id: LinkId, *, refused: bool, now_ms: int) -> NodeId | None:
         """A link ended or could not be opened; the node whose open link it was, if it was open."""
         if link_id.startswith(PROBE_PREFIX):
-            self._probing.pop(self.node_of(link_id), None)
+            self._probing.pop(_node_named_by(link_id), None)
             if refused:
-                self._gone(self.node_of(link_id), None)
+                self._gone(_node_named_by(link_id), None)
             return None
-        node_id = self._by_link_id[link_id]
-        link = self._links[node_id]
+        node_id = self._by_link_id.get(link_id)
+        link = self._link(link_id)
         was_open, link.open, link.dialing = link.open, False, False
-        if refused:
+        if refused and node_id is not None:
             self._gone(node_id, None)
-        if was_open and now_ms >= link.opened_ms + self._redial_backoff_ms:
+        if not link.wanted:
+            pass
+        elif was_open and now_ms >= link.opened_ms + self._redial_backoff_ms:
             self._dial(link)
         else:
             link.redial_at_ms = now_ms + self._redial_backoff_ms
@@ -138,7 +170,10 @@ class ControlLinks:
     def link_frame(self, link_id: LinkId, frame: memoryview) -> Received | None:
         """What a voter sends on the link to it."""
         message, correlation_id = decode_control(frame)
-        node_id = self._by_link_id[link_id]
+        node_id = self._by_link_id.get(link_id)
+        if node_id is None:
+            self._contact_answered(link_id, message)
+            return None
         if isinstance(message, Hello):
             self._check(message, node_id)
             return None
@@ -172,16 +207,18 @@ class ControlLinks:
 
     def dials(self, node_id: NodeId) -> bool:
         """Whether this node dials that one by itself, so that no probe is needed."""
-        return node_id in self._links
+        link = self._links.get(node_id)
+        return link is not None and link.wanted
 
     def tick(self, now_ms: int) -> None:
         """Dials again what is due."""
         if now_ms < self._redial_ms:
             return
-        for link in self._links.values():
+        links = (*self._links.values(), *self._contacts.values())
+        for link in links:
             if now_ms >= link.redial_at_ms:
                 self._dial(link)
-        self._redial_ms = min((link.redial_at_ms for link in self._links.values()), default=FAR_FUTURE_MS)
+        self._redial_ms = min((link.redial_at_ms for link in links), default=FAR_FUTURE_MS)
 
     def next_deadline_ms(self) -> int:
         return self._redial_ms
@@ -189,6 +226,25 @@ class ControlLinks:
     def _dial(self, link: _Link) -> None:
         link.dialing, link.redial_at_ms = True, FAR_FUTURE_MS
         self._emit(OpenLink(link.link_id, link.host, link.port))
+
+    def _link(self, link_id: LinkId) -> _Link:
+        node_id = self._by_link_id.get(link_id)
+        return self._contacts[link_id] if node_id is None else self._links[node_id]
+
+    def _contact_answered(self, link_id: LinkId, message: ControlMessage) -> None:
+        """A node of which only the address was known says who it is: it gets a link of its own."""
+        if not isinstance(message, Hello):
+            raise PeerError("a contact spoke before it said who it is")
+        if message.node_id != self._hello.node_id:
+            self._check(message, None)
+        contact = self._contacts.pop(link_id)
+        self._emit(CloseLink(link_id))
+        if message.node_id == self._hello.node_id:
+            return  # among the addresses is this node's own
+        if message.node_id not in self._links:
+            self._add(message.node_id, contact.host, contact.port)
+            self._dial(self._links[message.node_id])
+        self._learned(message.node_id)
 
     def _introduced(self, connection: Connection, hello: Hello) -> None:
         self._check(hello, None)
@@ -214,3 +270,7 @@ class ControlLinks:
         if not connection.closed:
             connection.out.append(encode_control(message, correlation_id=correlation_id))
             self._touch(connection)
+
+
+def _node_named_by(link_id: LinkId) -> NodeId:
+    return NodeId(int(link_id.rpartition("/")[2]))

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from raftkafka.base.errors import ApiError, DecodeError, ErrorCode
-from raftkafka.base.ids import NodeId
 from raftkafka.broker.control import ControlReply, ControlRequest, Forward, ForwardReply
 from raftkafka.broker.mutation_quota import Admitted, MutationQuota
+from raftkafka.broker.voter_changes import VoterChanges, VoterRequest
 from raftkafka.controller.controller import QuorumController
 from raftkafka.controller.requests import refusal_reply
 from raftkafka.protocol.framing import read_message, write_message
+from raftkafka.protocol.messages.add_raft_voter import AddRaftVoterRequest, AddRaftVoterResponse
 from raftkafka.protocol.messages.create_partitions import CreatePartitionsResponse
 from raftkafka.protocol.messages.create_topics import CreateTopicsResponse
 from raftkafka.protocol.messages.describe_quorum import (
@@ -26,6 +27,7 @@ from raftkafka.protocol.messages.describe_quorum import (
     ReplicaState,
     TopicData,
 )
+from raftkafka.protocol.messages.remove_raft_voter import RemoveRaftVoterRequest, RemoveRaftVoterResponse
 from raftkafka.protocol.registry import APIS
 from raftkafka.raft.driver import RaftDriver
 
@@ -38,19 +40,11 @@ DESCRIBE_QUORUM_KEY = 55
 class ControllerHost:
     """Answers control requests with the controller of this node."""
 
-    def __init__(
-        self,
-        controller: QuorumController,
-        raft: RaftDriver,
-        voters: dict[NodeId, tuple[str, int]],
-        listener: str,
-        mutations: MutationQuota,
-    ) -> None:
+    def __init__(self, controller: QuorumController, raft: RaftDriver, cluster_id: str, mutations: MutationQuota) -> None:
         self.controller = controller
+        self.voter_changes = VoterChanges(raft, cluster_id)
         self._mutations = mutations
         self._raft = raft
-        self._voters = voters
-        self._listener = listener
 
     def handle(self, request: ControlRequest, reply: Reply, now_ms: int, *, wall_offset_ms: int) -> None:
         """Decides a request; `reply` is called once, now or when the decision is committed."""
@@ -69,6 +63,9 @@ class ControllerHost:
             raise DecodeError(f"a forwarded request of unknown API {forward.api_key} version {version}")
         request: Any
         request, _ = read_message(api.request, version, forward.body)
+        if isinstance(request, AddRaftVoterRequest | RemoveRaftVoterRequest):
+            self._change_voters(request, version, reply, now_ms)
+            return
         if isinstance(request, DescribeQuorumRequest):
             reply(ForwardReply(body=write_message(self._describe_quorum(request, now_ms, wall_offset_ms), version)))
             return
@@ -88,6 +85,21 @@ class ControllerHost:
         else:
             self.controller.handle(admitted.request, decided, now_ms)
 
+    def _change_voters(self, request: VoterRequest, version: int, reply: Reply, now_ms: int) -> None:
+        answer = AddRaftVoterResponse if isinstance(request, AddRaftVoterRequest) else RemoveRaftVoterResponse
+
+        def done(error: ApiError | None) -> None:
+            if error is not None and error.code == ErrorCode.NOT_CONTROLLER:
+                reply(ForwardReply(error=ErrorCode.NOT_CONTROLLER))
+                return
+            response = answer() if error is None else answer(error_code=error.code, error_message=error.message)
+            reply(ForwardReply(body=write_message(response, version)))
+
+        try:
+            self.voter_changes.begin(request, done, now_ms)
+        except ApiError as error:
+            done(error)
+
     def _describe_quorum(self, request: DescribeQuorumRequest, now_ms: int, wall_offset_ms: int) -> DescribeQuorumResponse:
         response = DescribeQuorumResponse()
         for topic in request.topics:
@@ -97,8 +109,8 @@ class ControllerHost:
             ]
             response.topics.append(TopicData(topic_name=topic.topic_name, partitions=partitions))
         response.nodes = [
-            Node(node_id=node_id, listeners=[Listener(name=self._listener, host=host, port=port)])
-            for node_id, (host, port) in sorted(self._voters.items())
+            Node(node_id=node_id, listeners=[Listener(name=name, host=host, port=port) for name, host, port in voter.endpoints])
+            for node_id, voter in sorted(self._raft.state.voters.items())
         ]
         return response
 

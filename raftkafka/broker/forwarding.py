@@ -12,8 +12,9 @@ from raftkafka.broker.handlers.responder import Respond
 from raftkafka.broker.services import Services
 from raftkafka.protocol.framing import read_message, write_message
 
-NOT_REPEATABLE = frozenset({19, 20, 37})
-"""CreateTopics, DeleteTopics, CreatePartitions: sent a second time they would answer with an error for what the first time did."""
+NOT_REPEATABLE = frozenset({19, 20, 37, 80, 81})
+"""CreateTopics, DeleteTopics, CreatePartitions, AddRaftVoter, RemoveRaftVoter: sent a second time they would answer with an error for what
+the first time did."""
 
 Refuse = Callable[[Any, ApiError, int], Any]
 

@@ -32,7 +32,7 @@ from raftkafka.broker.control import ControlMessage, ControlReply, ControlReques
 from raftkafka.broker.control_links import Received
 from raftkafka.broker.early_requests import EarlyRequests
 from raftkafka.broker.effects import CloseConnection, Flush, Halt, LinkId, NodeEffect
-from raftkafka.broker.metadata_flow import MetadataFlow
+from raftkafka.broker.metadata_flow import MetadataEffect, MetadataFlow
 from raftkafka.broker.muted import MutedConnections
 from raftkafka.broker.parts import Parts, Ports, assemble
 from raftkafka.broker.replica_flow import ReplicaFlow
@@ -163,8 +163,10 @@ class BrokerNode:
         if self._parts.links.owns(link_id):
             self._parts.links.link_opened(link_id, now_ms)
             self._parts.channel.connection_opened()
-            self._parts.services.suspects.cleared(self._parts.links.node_of(link_id))
-            self._parts.replicas.broker_seen(self._parts.links.node_of(link_id))
+            node_id = self._parts.links.node_of(link_id)
+            if node_id is not None:
+                self._parts.services.suspects.cleared(node_id)
+                self._parts.replicas.broker_seen(node_id)
         else:
             self._replication.link_opened(link_id, now_ms)
 
@@ -220,6 +222,8 @@ class BrokerNode:
         parts.services.suspects.tick(now_ms)
         if parts.controller is not None:
             parts.controller.tick(now_ms)
+        if parts.controller_host is not None:
+            parts.controller_host.voter_changes.tick(now_ms)
         if parts.lifecycle is not None:
             parts.lifecycle.tick(now_ms)
         if parts.directories is not None:
@@ -244,6 +248,7 @@ class BrokerNode:
                 parts.groups.next_deadline_ms(),
                 self._muted.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.controller is None else parts.controller.next_deadline_ms(),
+                FAR_FUTURE_MS if parts.controller_host is None else parts.controller_host.voter_changes.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.lifecycle is None else parts.lifecycle.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.directories is None else parts.directories.next_deadline_ms(),
                 self._shutdown.next_deadline_ms(),
@@ -352,8 +357,17 @@ class BrokerNode:
                     leader = output.leader if output.leader is not None else NO_NODE
                     self._effects.append(observed("metadata-leader", epoch=output.epoch, leader=leader))
                     self._parts.channel.controller_changed(leader)
+                case raft_effects.VotersChanged():
+                    addresses = {node_id: voter.endpoints[0][1:] for node_id, voter in output.voters.items() if voter.endpoints}
+                    self._parts.links.voters_changed(addresses)
+                    self._effects.append(observed("voters", voters=",".join(map(str, sorted(output.voters)))))
                 case _:
-                    self._metadata.take(output, now_ms)
+                    self._take_metadata(output, now_ms)
+
+    def _take_metadata(self, output: MetadataEffect, now_ms: int) -> None:
+        self._metadata.take(output, now_ms)
+        if isinstance(output, raft_effects.LeadershipLost) and self._parts.controller_host is not None:
+            self._parts.controller_host.voter_changes.lost_leadership()
 
     def _emit_mapped(self, owner: str, output: Persist | Observed) -> None:
         if isinstance(output, Persist):

@@ -36,6 +36,7 @@ from raftkafka.metadata.topic_config import TopicConfigResolver
 from raftkafka.raft.config import RaftConfig
 from raftkafka.raft.driver import RaftDriver
 from raftkafka.raft.node import NotLeader
+from raftkafka.raft.voters import Voter
 from raftkafka.replication.replica_manager import ReplicaManager
 from raftkafka.replication.values import ReplicaSettings, TopicReplicationConfig
 from raftkafka.storage.cleaner import CleanerSettings
@@ -198,13 +199,15 @@ def assemble(
             hello=Hello(cluster_id=meta.cluster_id, node_id=config.node_id, incarnation_id=incarnation_id),
             peers=voters,
             redial_backoff_ms=config.controller_quorum_retry_backoff_ms,
+            contacts=[(address.host, address.port) for address in config.quorum_contacts],
             emit=ports.emit,
             touch=ports.touch,
             gone=ports.gone,
+            learned=raft.met,
         ),
         router=Router(services, ports.touch),
         controller=controller,
-        controller_host=_controller_host(config, controller, raft, voters) if controller is not None else None,
+        controller_host=_controller_host(config, controller, raft, meta) if controller is not None else None,
         lifecycle=lifecycle,
         directories=directories,
         emit=ports.emit,
@@ -218,7 +221,7 @@ def _raft(config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProper
     return RaftDriver(
         node_id=config.node_id,
         directory_id=meta.directory_id,
-        voters=dict.fromkeys(voters),
+        voters={node_id: Voter(endpoints=((config.controller_listener_name, host, port),)) for node_id, (host, port) in voters.items()},
         disk=disk,
         directory=f"{config.metadata_log_dir}/{METADATA_DIRECTORY}",
         config=RaftConfig(
@@ -251,15 +254,13 @@ def _controller(config: BrokerConfig, meta: MetaProperties, raft: RaftDriver, rn
     )
 
 
-def _controller_host(
-    config: BrokerConfig, controller: QuorumController, raft: RaftDriver, voters: dict[NodeId, tuple[str, int]]
-) -> ControllerHost:
+def _controller_host(config: BrokerConfig, controller: QuorumController, raft: RaftDriver, meta: MetaProperties) -> ControllerHost:
     mutations = MutationQuota(
         window_count=config.controller_quota_window_num,
         window_ms=config.controller_quota_window_size_seconds * 1_000,
         default_partitions=config.num_partitions,
     )
-    return ControllerHost(controller, raft, voters, config.controller_listener_name, mutations)
+    return ControllerHost(controller, raft, meta.cluster_id, mutations)
 
 
 def _group_settings(config: BrokerConfig) -> GroupSettings:

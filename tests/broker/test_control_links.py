@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raftkafka.base.ids import NodeId
 from raftkafka.broker.connection import Connection
 from raftkafka.broker.control import Hello, encode_control
 from raftkafka.broker.control_links import REDIAL_BACKOFF_MS, ControlLinks
-from raftkafka.broker.effects import LinkId, NodeEffect, OpenLink
+from raftkafka.broker.effects import CloseLink, LinkId, NodeEffect, OpenLink
 
 TO_2 = LinkId("control/2")
 PROBE_4 = LinkId("probe/4")
+CONTACT = LinkId("contact/0")
 
 
 class Net:
     """Node 1 with the voters 2 and 3; `gone` gathers whose processes have ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, voters: Sequence[int] = (1, 2, 3), contacts: Sequence[tuple[str, int]] = ()) -> None:
         self.effects: list[NodeEffect] = []
+        self.learned: list[NodeId] = []
         self.gone: list[tuple[int, bytes | None]] = []
         self.links = ControlLinks(
             hello=Hello(cluster_id="c", node_id=NodeId(1), incarnation_id=b"1" * 16),
-            peers={NodeId(n): ("127.0.0.1", 9000 + n) for n in (1, 2, 3)},
+            peers={NodeId(n): ("127.0.0.1", 9000 + n) for n in voters},
+            contacts=contacts,
+            learned=self.learned.append,
             emit=self.effects.append,
             touch=lambda connection: None,
             gone=lambda node_id, incarnation_id: self.gone.append((node_id, incarnation_id)),
@@ -89,3 +95,59 @@ def test_a_refused_connection_tells_that_nobody_is_there() -> None:
     net.links.link_closed(TO_2, refused=True, now_ms=0)
     net.links.link_closed(PROBE_4, refused=True, now_ms=0)
     assert net.gone == [(2, None), (4, None)]
+
+
+def hello_of(node_id: int, cluster_id: str = "c") -> memoryview:
+    return memoryview(encode_control(Hello(cluster_id=cluster_id, node_id=NodeId(node_id), incarnation_id=b"x" * 16))[4:])
+
+
+def test_a_contact_that_says_who_it_is_gets_a_link_of_its_own() -> None:
+    net = Net(voters=(), contacts=[("127.0.0.1", 9005)])
+    net.links.start()
+    assert net.dialed() == [CONTACT]
+    net.links.link_opened(CONTACT, 0)
+    assert net.links.link_frame(CONTACT, hello_of(5)) is None
+    assert CloseLink(CONTACT) in net.effects
+    assert [(effect.link_id, effect.port) for effect in net.effects if isinstance(effect, OpenLink)] == [(LinkId("control/5"), 9005)]
+    assert net.learned == [5]
+
+
+def test_a_contact_that_does_not_answer_is_dialed_again() -> None:
+    net = Net(voters=(), contacts=[("127.0.0.1", 9005)])
+    net.links.start()
+    net.dialed()
+    net.links.link_closed(CONTACT, refused=True, now_ms=1_000)
+    net.links.tick(1_000 + REDIAL_BACKOFF_MS)
+    assert net.dialed() == [CONTACT]
+    assert net.gone == []
+
+
+def test_an_address_of_its_own_among_the_contacts_is_forgotten() -> None:
+    net = Net(voters=(), contacts=[("127.0.0.1", 9001)])
+    net.links.start()
+    net.links.link_opened(CONTACT, 0)
+    net.links.link_frame(CONTACT, hello_of(1))
+    assert (net.learned, net.links.next_deadline_ms() > 1_000_000) == ([], True)
+
+
+def test_who_becomes_a_voter_is_dialed_and_who_loses_its_vote_is_not_dialed_again() -> None:
+    net = Net()
+    net.links.start()
+    net.dialed()
+    net.links.voters_changed({NodeId(1): ("127.0.0.1", 9001), NodeId(3): ("127.0.0.1", 9003), NodeId(4): ("127.0.0.1", 9004)})
+    assert net.dialed() == [LinkId("control/4")]
+    net.links.link_opened(TO_2, 0)
+    net.links.link_closed(TO_2, refused=False, now_ms=10_000)
+    net.links.tick(20_000)
+    assert LinkId("control/2") not in net.dialed()
+    assert not net.links.dials(NodeId(2))
+    assert net.links.dials(NodeId(4))
+
+
+def test_a_voter_with_another_address_is_dialed_there() -> None:
+    net = Net()
+    net.links.start()
+    net.dialed()
+    net.links.voters_changed({NodeId(n): ("127.0.0.1", 9100 + n if n == 2 else 9000 + n) for n in (1, 2, 3)})
+    assert [effect for effect in net.effects if isinstance(effect, CloseLink)] == [CloseLink(TO_2)]
+    assert net.dialed() == [TO_2]

@@ -114,9 +114,9 @@ def test_lone_controller_may_name_only_itself_as_bootstrap_server() -> None:
     assert config.quorum_voters == {NodeId(1): HostPort("localhost", 19092)}
 
 
-def test_several_bootstrap_servers_cannot_stand_for_voters() -> None:
-    says = problems(controller_quorum_voters=None, controller_quorum_bootstrap_servers="a:1,b:2")
-    assert "controller.quorum.voters=1@a:1,2@b:2" in says
+def test_bootstrap_servers_are_asked_who_votes() -> None:
+    config = made(controller_quorum_voters=None, controller_quorum_bootstrap_servers="a:1,b:2")
+    assert (config.quorum_voters, config.quorum_contacts) == ({}, (HostPort("a", 1), HostPort("b", 2)))
 
 
 def test_override_beats_environment_beats_file(tmp_path: Path) -> None:

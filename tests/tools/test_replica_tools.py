@@ -342,9 +342,9 @@ def test_a_controller_file_is_read_the_same(replicas: TwoDirectories) -> None:
     assert_same(*both_here(replicas, QUORUM, "--command-config", path, "add-controller", "--dry-run"), stderr="all")
 
 
-def test_brokers_that_keep_their_voters_say_so(replicas: TwoDirectories) -> None:
+def test_a_voter_that_there_is_not_is_refused_the_same(replicas: TwoDirectories) -> None:
     arguments = "remove-controller -i 9 -d AAAAAAAAAAAAAAAAAAAAAQ"
     ours, apaches = both_here(replicas, QUORUM, *arguments.split())
     assert ours.exit_code == apaches.exit_code == 1
-    assert ours.stderr == "org.apache.kafka.common.errors.UnsupportedVersionException: The broker does not support RemoveRaftVoter.\n"
-    assert significant_lines(apaches.stderr)[0].startswith("org.apache.kafka.common.errors.UnsupportedVersionException: ")
+    assert ours.stderr.startswith("org.apache.kafka.common.errors.VoterNotFoundException: ")
+    assert significant_lines(apaches.stderr)[0].startswith("org.apache.kafka.common.errors.VoterNotFoundException: ")

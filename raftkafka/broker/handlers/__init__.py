@@ -56,6 +56,8 @@ SERVED: Mapping[int, str] = {
     64: "unregister_broker",
     74: "list_config_resources",
     75: "describe_topic_partitions",
+    80: "add_raft_voter",
+    81: "remove_raft_voter",
 }
 """The APIs that are served and advertised: key to module."""
 

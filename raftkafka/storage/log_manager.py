@@ -107,7 +107,7 @@ class LogManager:
             self._logs,
             self._removal,
             interval_ms=self._settings.retention_check_interval_ms,
-            high_watermark=lambda key: self.high_watermark_of(key),
+            high_watermark=lambda key: self.high_watermark_of(key),  # noqa: PLW0108 (its owner sets another later)
             observe=self._observe,
             report_offline=self._report_offline,
         )

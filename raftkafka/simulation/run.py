@@ -24,7 +24,7 @@ from raftkafka.simulation.invariants.restated import restated_by
 from raftkafka.simulation.liveness import Liveness
 from raftkafka.simulation.offset_checks import stale_offsets
 from raftkafka.simulation.profiles import Profile
-from raftkafka.simulation.spectator import unsettled_directories
+from raftkafka.simulation.spectator import first_offsets, unsettled_directories
 from raftkafka.simulation.watch import Watcher
 from raftkafka.simulation.workload.clients import Clients
 from raftkafka.simulation.world import MakeNode, Violation, World, WorldSettings
@@ -186,7 +186,10 @@ class Run:
         reader = clients.final_reader()
         self._finish(reader.run(), liveness_ms, "the partitions could not be read to their ends")
         ends = {slot: log[-1][0] + 1 for slot, log in reader.logs.items() if log}
-        self._wait(lambda: clients.group_is_stable() and clients.group_committed(ends), "the group did not commit what it should read")
+        self._wait(
+            lambda: clients.group_is_stable() and clients.group_committed(ends, first_offsets(self.world)),
+            "the group did not commit what it should read",
+        )
         clients.stop_reading()
         if clients.admin is not None:
             self._finish(clients.admin.check_topics(), liveness_ms, "the topics' states could not be read")

@@ -60,6 +60,18 @@ def unsettled_directories(world: World) -> list[str]:
     return found
 
 
+def first_offsets(world: World) -> dict[str, int]:
+    """By the name of a partition, the first offset that its leader still has."""
+    found = {}
+    for _, node in running_nodes(world):
+        image = node.parts.services.image
+        for log in node.parts.logs:
+            partition = image.partition(log.key)
+            if partition is not None and partition.leader == node.config.node_id:
+                found[f"{log.topic}-{log.partition}"] = log.log_start_offset
+    return found
+
+
 def others_have_all(world: World, name: str) -> bool:
     """Whether every partition of a node has another replica that must have its records: then the node may lose them.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from raftkafka.base.errors import ErrorCode
 from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
@@ -166,10 +166,12 @@ class Clients:
         held = [slot for member in self.members for slot in member.assigned]
         return not self.members or sorted(held) == sorted(self.slots)
 
-    def group_committed(self, next_offsets: dict[Slot, int]) -> bool:
-        """Whether the group has committed everything up to these offsets."""
-        committed = self.recording.committed
-        return not self.members or all(committed.get(slot, 0) >= offset for slot, offset in next_offsets.items())
+    def group_committed(self, next_offsets: Mapping[Slot, int], first_offsets: Mapping[str, int]) -> bool:
+        """Whether the group has committed everything up to these offsets that is still there: below the first ones nobody can read."""
+        done = self.recording.committed
+        return not self.members or all(
+            max(done.get(slot, 0), first_offsets.get(key_of(slot), 0)) >= offset for slot, offset in next_offsets.items()
+        )
 
     # Making
 

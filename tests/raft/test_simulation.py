@@ -35,6 +35,15 @@ def test_invariants_hold(seed: int) -> None:
     run_seed(seed)
 
 
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_invariants_hold_while_voters_come_and_go(seed: int) -> None:
+    run_seed(seed, changing=True)
+
+
+def test_voters_do_change_in_these_runs() -> None:
+    assert sum(run_seed(seed, changing=True).voter_changes for seed in range(5)) > 10
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name.lower())
 def test_a_rule_switched_off_is_noticed(rule: Rule) -> None:
     with pytest.raises(Violation):

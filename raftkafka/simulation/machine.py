@@ -386,7 +386,7 @@ class SimProcess:
             self._machine.disk.persist(persist)
         except DiskError as failure:
             return failure
-        if any(write.path.endswith(CLEAN_SHUTDOWN_FILE) for write in persist.writes):
+        if any(write.path.endswith(CLEAN_SHUTDOWN_FILE) and write.data for write in persist.writes):  # without data it is withdrawn
             self._machine.ended_cleanly = True
         return None
 

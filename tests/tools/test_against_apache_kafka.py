@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, ResourcePatternType, ResourceType
 
 from cluster.bench.systems import System
+from tests.cluster.real_cluster import eventually
 from tests.java.apache_kafka import requires_java
 from tests.java.apache_kafka import run_tool as run_as_process
 from tests.java.tool_server import run_tool
@@ -127,6 +128,7 @@ def test_what_each_tool_changes_is_the_same(apache: System, tmp_path: Path) -> N
     do("kafka-get-offsets", "--topic {topic} --time earliest")
     do("kafka-topics", "--alter --topic {topic} --partitions 3")
     do("kafka-topics", "--delete --topic {topic}")
+    eventually(lambda: "life." not in ours_only(apache, "kafka-topics", "--list").stdout, what="both topics are gone")
     do("kafka-topics", "--delete --topic {topic}")
 
 

@@ -8,7 +8,8 @@ Sources: KIP-226, KIP-412; S431 ConfigAdminManager. Codes and wording are those 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.log_levels import LEVELS, LOGGERS, ROOT, LogLevels
@@ -20,6 +21,8 @@ from raftkafka.metadata.configs import CLUSTER_DEFAULT, ResourceType
 
 CORDONED_LOG_DIRS = "cordoned.log.dirs"
 LISTENER_KEYS = ("listeners", "listener.security.protocol.map")
+AnyResource = TypeVar("AnyResource", bound="Resource")
+AnyAnswer = TypeVar("AnyAnswer")
 _TYPES = frozenset(int(each) for each in ResourceType if each is not ResourceType.UNKNOWN)
 
 
@@ -34,9 +37,42 @@ def broker_layers(services: Services) -> BrokerLayers:
     )
 
 
-def refuse_repeated(resources: Sequence[tuple[int, str]]) -> frozenset[tuple[int, str]]:
-    """The resources that a request names more than once."""
-    return frozenset(each for each in resources if resources.count(each) > 1)
+class Resource(Protocol):
+    """What a request would change."""
+
+    resource_type: int
+    resource_name: str
+
+
+def divide(
+    resources: Sequence[AnyResource],
+    decide: Callable[[AnyResource], AnyAnswer | None],
+    refused: Callable[[AnyResource, ApiError], AnyAnswer],
+) -> tuple[list[AnyAnswer | None], list[AnyResource]]:
+    """What this broker answers for each resource by itself, with None where the controller decides; and the resources left for it.
+
+    `decide` answers, gives None, or refuses. A resource that is named more than once is refused each time.
+    """
+    names = [(resource.resource_type, resource.resource_name) for resource in resources]
+    repeated = frozenset(name for name in names if names.count(name) > 1)
+    answers: list[AnyAnswer | None] = []
+    left: list[AnyResource] = []
+    for resource, name in zip(resources, names, strict=True):
+        try:
+            if name in repeated:
+                raise ApiError(ErrorCode.INVALID_REQUEST, "Each resource must appear at most once.")
+            answers.append(decide(resource))
+            if answers[-1] is None:
+                left.append(resource)
+        except ApiError as refusal:
+            answers.append(refused(resource, refusal))
+    return answers, left
+
+
+def merge(answers: Sequence[AnyAnswer | None], decided: Sequence[AnyAnswer]) -> list[AnyAnswer]:
+    """The answers in the order of the request, with those of the controller where there is None."""
+    rest = iter(decided)
+    return [next(rest) if each is None else each for each in answers]
 
 
 def check_change(services: Services, resource_type: int, resource_name: str, changes: Sequence[ConfigChange]) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from raftkafka.base.errors import ApiError, ErrorCode
-from raftkafka.broker.config_changes import check_change, refuse_repeated
+from raftkafka.broker.config_changes import check_change, divide, merge
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.forwarding import forward
 from raftkafka.broker.handlers.responder import Respond
@@ -25,26 +25,17 @@ API_KEY = 33
 
 def handle(services: Services, request: AlterConfigsRequest, context: RequestContext, respond: Respond) -> None:
     """What passes this broker's checks is decided by the active controller; the answer names the resources in their order."""
-    responses: list[AlterConfigsResourceResponse | None] = []
-    left = []
-    repeated = refuse_repeated([(resource.resource_type, resource.resource_name) for resource in request.resources])
-    for resource in request.resources:
-        try:
-            if (resource.resource_type, resource.resource_name) in repeated:
-                raise ApiError(ErrorCode.INVALID_REQUEST, "Each resource must appear at most once.")
-            if resource.resource_type == ResourceType.BROKER_LOGGER:
-                raise ApiError(ErrorCode.INVALID_REQUEST, f"Unknown resource type {resource.resource_type}")
-            changes = [ConfigChange(name=each.name, operation=Operation.SET, value=each.value) for each in resource.configs]
-            check_change(services, resource.resource_type, resource.resource_name, changes)
-            responses.append(None)
-            left.append(resource)
-        except ApiError as refusal:
-            responses.append(_response(resource, refusal))
+
+    def decide(resource: AlterConfigsResource) -> None:
+        if resource.resource_type == ResourceType.BROKER_LOGGER:
+            raise ApiError(ErrorCode.INVALID_REQUEST, f"Unknown resource type {resource.resource_type}")
+        changes = [ConfigChange(name=each.name, operation=Operation.SET, value=each.value) for each in resource.configs]
+        check_change(services, resource.resource_type, resource.resource_name, changes)
+
+    answers, left = divide(request.resources, decide, _response)
 
     def decided(response: AlterConfigsResponse) -> None:
-        answers = iter(response.responses)
-        merged = [next(answers) if each is None else each for each in responses]
-        respond(AlterConfigsResponse(throttle_time_ms=response.throttle_time_ms, responses=merged))
+        respond(AlterConfigsResponse(throttle_time_ms=response.throttle_time_ms, responses=merge(answers, response.responses)))
 
     if not left:
         decided(AlterConfigsResponse())

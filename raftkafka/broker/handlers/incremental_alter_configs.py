@@ -10,7 +10,7 @@ Not implemented: other `listeners` while a broker runs (refused).
 from __future__ import annotations
 
 from raftkafka.base.errors import ApiError, ErrorCode
-from raftkafka.broker.config_changes import change_log_levels, check_change, refuse_repeated
+from raftkafka.broker.config_changes import change_log_levels, check_change, divide, merge
 from raftkafka.broker.context import RequestContext
 from raftkafka.broker.forwarding import forward
 from raftkafka.broker.handlers.responder import Respond
@@ -29,24 +29,14 @@ API_KEY = 44
 
 def handle(services: Services, request: IncrementalAlterConfigsRequest, context: RequestContext, respond: Respond) -> None:
     """What passes this broker's checks is decided by the active controller; the answer names the resources in their order."""
-    responses: list[AlterConfigsResourceResponse | None] = []
-    left = []
-    repeated = refuse_repeated([(resource.resource_type, resource.resource_name) for resource in request.resources])
-    for resource in request.resources:
-        try:
-            if (resource.resource_type, resource.resource_name) in repeated:
-                raise ApiError(ErrorCode.INVALID_REQUEST, "Each resource must appear at most once.")
-            if _done_here(services, resource, validate_only=request.validate_only):
-                responses.append(_response(resource))
-            else:
-                responses.append(None)
-                left.append(resource)
-        except ApiError as refusal:
-            responses.append(_response(resource, refusal))
+
+    def decide(resource: AlterConfigsResource) -> AlterConfigsResourceResponse | None:
+        return _response(resource) if _done_here(services, resource, validate_only=request.validate_only) else None
+
+    answers, left = divide(request.resources, decide, _response)
 
     def decided(response: IncrementalAlterConfigsResponse) -> None:
-        answers = iter(response.responses)
-        merged = [next(answers) if each is None else each for each in responses]
+        merged = merge(answers, response.responses)
         respond(IncrementalAlterConfigsResponse(throttle_time_ms=response.throttle_time_ms, responses=merged))
 
     if not left:

@@ -24,6 +24,7 @@ from raftkafka.storage.record_batch import (
     build_end_transaction_marker,
     decode_records,
 )
+from tests.storage.log_world import carry_out
 
 KEY = PartitionKey(TopicId(b"the-topic-id-16b"), 0)
 START_MS = 1_000_000
@@ -192,13 +193,7 @@ class CompactWorld:
         self.settle()
 
     def settle(self) -> None:
-        while outputs := self.manager.drain():
-            for output in outputs:
-                if isinstance(output, Persist):
-                    self.disk.persist(output)
-                    self.manager.persisted(output.token)
-                else:
-                    self.observed.append(output)
+        carry_out(self.manager, self.disk, self.observed)
 
     def flush(self) -> None:
         """Makes the whole log stable."""

@@ -38,6 +38,17 @@ def replicated(base_offset: int, leader_epoch: int, *values: bytes) -> bytes:
     return build_batch([Record(0, 1000, None, value) for value in values], base_offset=base_offset, leader_epoch=leader_epoch)
 
 
+def carry_out(manager: LogManager, disk: SimDisk, seen: list[Observed]) -> None:
+    """Does at once what the manager asks for; what it tells is added to `seen`."""
+    while outputs := manager.drain():
+        for output in outputs:
+            if isinstance(output, Persist):
+                disk.persist(output)
+                manager.persisted(output.token)
+            else:
+                seen.append(output)
+
+
 class LogWorld:
     """A disk with one log. `log` is always the current object: `restart` replaces it."""
 
@@ -90,13 +101,7 @@ class LogWorld:
 
     def settle(self) -> None:
         """Carries out what the manager asks for."""
-        while outputs := self.manager.drain():
-            for output in outputs:
-                if isinstance(output, Persist):
-                    self.disk.persist(output)
-                    self.manager.persisted(output.token)
-                else:
-                    self.observed.append(output)
+        carry_out(self.manager, self.disk, self.observed)
 
     def flush(self) -> None:
         """Makes the whole log stable and checkpoints that."""

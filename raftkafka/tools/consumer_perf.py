@@ -21,6 +21,7 @@ from raftkafka.tools.clients import check_bootstrap, java_error, open_consumer, 
 from raftkafka.tools.errors import ToolError, UsageError
 from raftkafka.tools.metrics_table import LastStatistics
 from raftkafka.tools.options import OptionParser, Options, flag, value
+from raftkafka.tools.progress import progress
 from raftkafka.tools.properties_file import parse_settings, read_properties
 from raftkafka.tools.topic_pattern import subscription_of
 
@@ -99,7 +100,8 @@ def main(arguments: Sequence[str]) -> int:
     consumer = open_consumer(wishes.settings, on_statistics=statistics.keep if options.has("print-metrics") else None)
     run = _Run(wishes)
     try:
-        run.consume(consumer)
+        with progress("consuming", total=wishes.num_records, unit="records") as tell:
+            run.consume(consumer, tell)
     finally:
         consumer.close()
     run.print_total()
@@ -118,8 +120,8 @@ class _Run:
         self._started = self._ended = self._reported = self._join_started = time.time()
         self._joining_ms = self._round_joining_ms = 0
 
-    def consume(self, consumer: Consumer) -> None:
-        """Takes batches until it is enough."""
+    def consume(self, consumer: Consumer, tell: Callable[[int], None]) -> None:
+        """Takes batches until it is enough; `tell` hears how many records there were so far."""
         wishes = self._wishes
         self._started = self._reported = self._join_started = time.time()
         consumer.subscribe([wishes.topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
@@ -131,6 +133,7 @@ class _Run:
                 last_consumed = now
                 self._records += len(batch)
                 self._bytes += sum(map(len, batch)) + sum(len(key) for key in map(Message.key, batch) if key)
+                tell(self._records)
             if (now - self._reported) * 1000 >= wishes.interval_ms and batch:
                 self._report(now)
         self._ended = time.time()

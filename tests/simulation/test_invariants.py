@@ -400,3 +400,11 @@ def test_the_documentation_lists_every_invariant() -> None:
     text = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
     missing = [each.title for each in INVARIANTS.values() if f"| {each.id} | {each.name} | {each.statement} |" not in text]
     assert not missing
+
+
+def test_a_vote_for_whom_a_later_leader_hands_over_to_is_none_against_the_one_last_heard() -> None:
+    """The voter follows the leader of epoch 1; the leader of epoch 2, of which it has not heard, has told another to stand for epoch 3."""
+    heard, voted = voter(N2, role=follower(contact_ms=800)), voter(N2, epoch=3, voted_for=N3)
+    raft.no_votes_while_a_leader_lives(heard, voted, 900, 600, with_(quorum(), transfers={2: N3}))
+    with pytest.raises(Violation):
+        raft.no_votes_while_a_leader_lives(heard, voted, 900, 600, with_(quorum(), transfers={1: N3}))

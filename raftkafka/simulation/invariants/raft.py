@@ -247,7 +247,7 @@ def vote_for_the_up_to_date(voter: RaftView, memory: RaftMemory) -> Breach | Non
 
 @invariant("Q13a", "no-votes-while-a-leader-lives")
 def no_votes_while_a_leader_lives(before: RaftView, view: RaftView, now_ms: int, patience_ms: int, memory: RaftMemory) -> Breach | None:
-    """Who has just heard its leader votes for nobody else, unless that leader hands over.
+    """Who has just heard its leader votes for nobody else, unless the leader of the epoch before hands over (which may be a later one).
 
     Hazard: one node that does not hear the leader deposes it again and again.
     Source: reference Q13; the thesis, 4.2.3; KIP-996.
@@ -256,7 +256,7 @@ def no_votes_while_a_leader_lives(before: RaftView, view: RaftView, now_ms: int,
     if not isinstance(role, Follower) or view.voted_for is None or (view.epoch, view.voted_for) == (before.epoch, before.voted_for):
         return None
     silent_ms = now_ms - role.contact_ms
-    if role.leader_lost or silent_ms >= patience_ms or memory.transfers.get(before.epoch) == view.voted_for:
+    if role.leader_lost or silent_ms >= patience_ms or memory.transfers.get(view.epoch - 1) == view.voted_for:
         return None
     text = f"n{view.node_id} votes for n{view.voted_for} although it heard its leader n{role.leader_id} {silent_ms} ms ago"
     return Breach(text, str(before), str(view))

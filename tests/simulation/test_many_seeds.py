@@ -20,7 +20,7 @@ def test_no_fixed_seed_of_any_profile_breaks_an_invariant() -> None:
 
 @pytest.mark.slow
 def test_no_fresh_seed_of_any_profile_breaks_an_invariant() -> None:
-    check("--fresh", "--count", "60")
+    check("--fresh", "--count", "30")
 
 
 def check(*arguments: str) -> None:

@@ -30,6 +30,7 @@ from raftkafka.protocol.messages.transaction_records import TransactionLogKey, T
 from raftkafka.raft.effects import Snapshot
 from raftkafka.raft.messages import Entry, EntryKind
 from raftkafka.raft.store import RaftStore
+from raftkafka.raft.voters import Voter, encode_voters
 from raftkafka.server.disk import PosixDisk
 from raftkafka.storage.record_batch import Record, build_batch
 from raftkafka.tools.run import run_tool
@@ -142,7 +143,10 @@ def test_our_metadata_log_is_shown_record_by_record(tmp_path: Path, capsys: pyte
     )
     assert '"type":"PARTITION_RECORD"' in lines[6]
     assert '"replicas":[1,2],"isr":[1,2],"leader":1' in lines[6]
+    voters = '{"voters":[{"voterId":1,"voterDirectoryId":null,"endpoints":[{"name":"CONTROLLER","host":"localhost","port":9093}]}]}'
+    assert f"| offset: 2 controlType: VOTERS {voters}" in lines
     assert "Snapshot end offset: 2, epoch: 1" in lines
+    assert f"| controlType: VOTERS {voters}" in lines
     assert lines[-1] == "epoch: 1 votedFor: 1"
 
 
@@ -327,7 +331,10 @@ def _metadata_log(root: Path) -> tuple[Path, Path]:
     image, _ = MetadataImage(cluster_id="c").apply(records, 1, 1)
     segment = next((root / "meta").glob("log-*"))
     content = segment.read_bytes()
-    store.write_snapshot(Snapshot(end_offset=2, epoch=1, data=to_snapshot(image)), reset=False)
+    voters = encode_voters({NodeId(1): Voter(endpoints=(("CONTROLLER", "localhost", 9093),))})
+    store.write_entries(2, [Entry(2, 1, EntryKind.VOTERS, voters, True)])
+    content += segment.read_bytes()[len(content) :]
+    store.write_snapshot(Snapshot(end_offset=2, epoch=1, data=to_snapshot(image), voters=voters), reset=False)
     writes, _ = store.begin_persist()
     for write in writes:
         disk.replace_file(write.path, write.data)

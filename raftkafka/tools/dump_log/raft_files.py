@@ -23,6 +23,7 @@ from raftkafka.metadata.records import Record, decode_batch
 from raftkafka.protocol.json_form import camel_case, compact
 from raftkafka.raft.frames import decode_frame, next_frame_position
 from raftkafka.raft.messages import EntryKind
+from raftkafka.raft.voters import decode_voters
 
 _SEGMENT = re.compile(r"log-(\d+)-(\d+)")
 _NAMES = ("snapshot", "vote")
@@ -79,7 +80,8 @@ def _frame_lines(value: Any, position: int, size_bytes: int, *, contents: bool) 
         return
     for offset, entry in enumerate(entries, base_offset):
         if kind != EntryKind.DATA:
-            yield f"| offset: {offset} controlType: {EntryKind(kind).name}"
+            voters = f" {_voters(entry)}" if kind == EntryKind.VOTERS else ""
+            yield f"| offset: {offset} controlType: {EntryKind(kind).name}{voters}"
             continue
         try:
             records = decode_batch(entry)
@@ -90,12 +92,31 @@ def _frame_lines(value: Any, position: int, size_bytes: int, *, contents: bool) 
 
 
 def _dump_snapshot(value: Any, *, contents: bool) -> Iterator[str]:
-    _, end_offset, epoch, first_segment, data = value
+    _, end_offset, epoch, first_segment, data, *later = value
     yield f"Snapshot end offset: {end_offset}, epoch: {epoch}"
     snapshot = read_snapshot(data)
     yield f"clusterId: {snapshot.cluster_id} firstSegment: {first_segment} count: {len(snapshot.records)} size: {len(data)}"
     if contents:
+        if later and later[0]:
+            yield f"| controlType: VOTERS {_voters(later[0])}"
         yield from (f"| payload: {compact(record_json(record))}" for record in snapshot.records)
+
+
+def _voters(data: bytes) -> str:
+    """A set of voters as JSON; what is wrong with it, when it is none."""
+    try:
+        voters = decode_voters(data)
+    except DecodeError as error:
+        return f"Error, skipping. {error}"
+    shown = [
+        {
+            "voterId": node_id,
+            "voterDirectoryId": None if voter.directory_id is None else id_to_text(voter.directory_id),
+            "endpoints": [{"name": name, "host": host, "port": port} for name, host, port in voter.endpoints],
+        }
+        for node_id, voter in voters.items()
+    ]
+    return compact({"voters": shown})
 
 
 def _whole_frame(path: Path, data: bytes) -> Any:

@@ -1,9 +1,10 @@
-"""What all tests share: repeatable Hypothesis profiles, free ports, and nothing else."""
+"""What all tests share: repeatable Hypothesis profiles, free ports, processes that hear SIGINT, and nothing else."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,3 +24,11 @@ def free_ports() -> Callable[[int], list[int]]:
     """A function that finds this many ports nobody listens on, all different."""
 
     return unused_ports
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes in the background of a shell are born deaf to SIGINT, and hand that on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

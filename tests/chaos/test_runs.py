@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,14 +66,6 @@ def test_a_minute_of_kill_pause_and_partition_leaves_a_valid_history(tmp_path: P
     assert sum(len(op.value[0][1]) for op in history.operations if op.f == "poll" and op.type is OpType.OK) > 100
     assert {path.name for path in folder.iterdir()} >= {"report.html", "report.txt", "faults.txt", "history.jsonl", "node1.log"}
     assert nodes_of(tmp_path) == []
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Processes in the background of a shell are born deaf to SIGINT, and hand that on."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -92,6 +92,7 @@ def test_a_line_that_is_wrong_ends_it_after_those_before(cluster: RealCluster, f
     assert consume(cluster, topic) == ["good"]
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_records_are_asked_for_on_a_terminal_and_sent_when_interrupted(
     cluster: RealCluster, fresh_name: Callable[[str], str], number: signal.Signals, exit_code: int
@@ -113,6 +114,7 @@ def test_records_are_asked_for_on_a_terminal_and_sent_when_interrupted(
     assert consume(cluster, topic) == ["hello"]
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_consumer_says_how_much_it_has_printed(
     cluster: RealCluster, topic: str, fresh_name: Callable[[str], str], number: signal.Signals, exit_code: int

@@ -162,6 +162,7 @@ def at_terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Term
         opened.close()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_every_command_of_the_page_prints_what_the_page_says(at_terminal: Terminal) -> None:
     for step in read_page(PAGE):
         if isinstance(step, NotedFile):

@@ -74,6 +74,10 @@ class EventHeap:
             return True
         return False
 
+    def abandon(self) -> None:
+        """The run is over: what was to come does not, and tasks that were to begin are closed."""
+        self._heap.clear()
+
     async def sleep(self, delay_ms: int) -> None:
         """For tasks: waits in virtual time."""
         promise: Promise[None] = Promise()

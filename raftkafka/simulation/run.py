@@ -117,6 +117,7 @@ class Run:
         violations += self._judge_clients()
         for each in violations:
             self.world.trace.line("world", f"VIOLATION {each}")
+        self.world.heap.abandon()
         return Result(
             seed=self.world.seed,
             profile=self.given_profile,

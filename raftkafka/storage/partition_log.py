@@ -392,6 +392,7 @@ class PartitionLog:
         if count == 0:
             return 0
         with _OfflineOnFailure(self):
+            self._recall_batches()  # while they can be looked up
             if count == len(self._segments):
                 self.roll()
                 self._segments.active.create_file()  # nothing else tells the next start where the log goes on
@@ -518,12 +519,14 @@ class PartitionLog:
         except ApiError as error:
             if self._recall_before is None or error.code is not ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
                 raise
-        self._recall_batches(self._recall_before)
-        self._recall_before = None
+        self._recall_batches()
         return self.producers.check(header)
 
-    def _recall_batches(self, end_offset: int) -> None:
-        """Puts back what the snapshot at `end_offset` does not tell: a producer may send again any of the batches that it has in flight."""
+    def _recall_batches(self) -> None:
+        """Puts back what the snapshot does not tell: a producer may send again any of the batches that it has in flight."""
+        end_offset, self._recall_before = self._recall_before, None
+        if end_offset is None:
+            return
         headers: list[BatchHeader] = []
         wanted_bytes = RECALLED_BYTES
         for segment in reversed(list(self._segments)):

@@ -180,3 +180,15 @@ def test_a_look_at_many_logs_is_taken_in_slices() -> None:
         world.manager.tick(5_000, DAY_MS)
     assert slices == 2
     assert sum(log.log_start_offset for log in world.manager) == 50
+
+
+def test_batches_in_flight_are_known_again_after_a_clean_stop_also_when_their_records_have_gone_since() -> None:
+    """The snapshot of a clean stop tells of a producer's last batch only; those before are looked up before their segments go."""
+    world = LogWorld(attrs.evolve(SMALL, retention_ms=1_000))
+    for sequence in range(4):
+        world.append(b"%d" % sequence, producer_id=7, producer_epoch=0, base_sequence=sequence)
+    world.stop_cleanly()
+    world.restart()
+    assert world.log.retention(DAY_MS, 4) > 0
+    assert world.log.log_start_offset == 4
+    assert world.append(b"2", producer_id=7, producer_epoch=0, base_sequence=2).duplicate

@@ -94,6 +94,15 @@ class BrokerConfig:
     replica_selector_class: str | None
     auto_leader_rebalance_enable: bool
     leader_imbalance_check_interval_seconds: int
+    leader_imbalance_per_broker_percentage: int
+    leader_rebalance_strategy: str
+    leader_rebalance_load_interval_ms: int
+    leader_rebalance_load_tolerance_percentage: int
+    leader_rebalance_load_cooldown_ms: int
+    leader_rebalance_load_moves_max: int
+    leader_rebalance_load_min_bytes_per_second: int
+    leader_rebalance_replica_moves_enable: bool
+    leader_rebalance_replica_throttle_bytes_per_second: int
     controlled_shutdown_enable: bool
 
     initial_broker_registration_timeout_ms: int

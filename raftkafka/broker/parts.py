@@ -28,7 +28,7 @@ from raftkafka.broker.router import Router
 from raftkafka.broker.services import Services
 from raftkafka.broker.suspects import Suspects
 from raftkafka.controller.controller import QuorumController
-from raftkafka.controller.settings import ControllerSettings
+from raftkafka.controller.settings import BalanceSettings, BalanceStrategy, ControllerSettings
 from raftkafka.group.coordinator import GroupCoordinator
 from raftkafka.group.settings import GroupSettings
 from raftkafka.metadata.image import MetadataImage
@@ -177,6 +177,7 @@ def assemble(
             applied_offset=lambda: services.image.offset,
             ready=lambda: logs.ready,
             untold_failures=lambda: directories.untold_failures() if directories is not None else (),
+            traffic=replicas.traffic,
         )
         directories = DirectoryReports(
             node_id=config.node_id,
@@ -248,9 +249,24 @@ def _controller(config: BrokerConfig, meta: MetaProperties, raft: RaftDriver, rn
             delete_topic_enable=config.delete_topic_enable,
             auto_leader_rebalance_enable=config.auto_leader_rebalance_enable,
             leader_imbalance_check_interval_ms=config.leader_imbalance_check_interval_seconds * 1000,
+            balance=_balance_settings(config),
             disabled_rules=config.disabled_rules,
         ),
         rng=random.Random(rng.getrandbits(64)),
+    )
+
+
+def _balance_settings(config: BrokerConfig) -> BalanceSettings:
+    return BalanceSettings(
+        imbalance_percentage=config.leader_imbalance_per_broker_percentage,
+        strategy=BalanceStrategy(config.leader_rebalance_strategy),
+        load_interval_ms=config.leader_rebalance_load_interval_ms,
+        tolerance_percentage=config.leader_rebalance_load_tolerance_percentage,
+        cooldown_ms=config.leader_rebalance_load_cooldown_ms,
+        max_moves=config.leader_rebalance_load_moves_max,
+        min_bytes_per_second=config.leader_rebalance_load_min_bytes_per_second,
+        moves_replicas=config.leader_rebalance_replica_moves_enable,
+        replica_throttle_bytes_per_second=config.leader_rebalance_replica_throttle_bytes_per_second,
     )
 
 

@@ -20,7 +20,6 @@ _GONE_KEYS: Mapping[str, str] = {
     "group.coordinator.new.enable": "Remove it.",
     "host.name": "Use listeners=PLAINTEXT://<host>:<port>.",
     "inter.broker.protocol.version": "Remove it: the cluster's feature level takes its place.",
-    "leader.imbalance.per.broker.percentage": "Remove it: every imbalance is corrected.",
     "log.message.downconversion.enable": "Remove it: records are never converted down.",
     "log.message.format.version": "Remove it: records are always in format 2.",
     "log.message.timestamp.difference.max.ms": "Use log.message.timestamp.before.max.ms and log.message.timestamp.after.max.ms.",

@@ -8,7 +8,8 @@ The rules, in order:
    shutdown is no longer eligible. An ISR of that size or more empties the ELR.
 3. Election: the current leader stays while it is valid; else the first valid replica in assignment order; else the last known leader, when
    ISR and ELR are both empty; else, only if the topic allows it, any live replica (unclean). Valid means live and in the ISR, or in
-   the ELR when the ISR is empty. The preferred election looks at `replicas[0]` first, but never takes a leadership for nobody.
+   the ELR when the ISR is empty. The preferred election looks first at who is wanted (`replicas[0]` unless the target names another
+   replica), but never takes a leadership for nobody.
 4. Who is elected from the ELR becomes the ISR. Who is elected uncleanly, or as last known leader, becomes the ISR in state RECOVERING.
 5. A new leader, or no leader, bumps the leader epoch. A smaller ISR alone does not (KAFKA-15021); a removed replica does (VL 6.5.4).
 
@@ -45,6 +46,8 @@ class PartitionTarget:
     removing_replicas: NodeIds | None = None
     adding_replicas: NodeIds | None = None
     leader_recovery_state: int | None = None
+    wanted_leader: NodeId | None = None
+    """Whom the preferred election looks at first; None: the first replica."""
     unclean_shutdown: NodeIds = ()
     """Replicas that may have lost unsynced records, and so are not eligible."""
 
@@ -80,6 +83,7 @@ class _Change:
     adding: NodeIds
     recovery_state: int
     leader: NodeId
+    wanted_leader: NodeId | None
     disabled_rules: Rules
 
     @classmethod
@@ -94,6 +98,7 @@ class _Change:
             adding=old.adding_replicas if target.adding_replicas is None else target.adding_replicas,
             recovery_state=old.leader_recovery_state if target.leader_recovery_state is None else target.leader_recovery_state,
             leader=old.leader,
+            wanted_leader=target.wanted_leader,
             disabled_rules=disabled_rules,
         )
 
@@ -149,8 +154,9 @@ class _Change:
         def is_valid(replica: NodeId) -> bool:
             return (anybody or replica in self.isr or (not self.isr and replica in self.elr)) and may_lead(replica)
 
-        if election is Election.PREFERRED and is_valid(self.replicas[0]):
-            return self.replicas[0], False
+        wanted = self.replicas[0] if self.wanted_leader is None else self.wanted_leader
+        if election is Election.PREFERRED and wanted in self.replicas and is_valid(wanted):
+            return wanted, False
         if is_valid(self.old.leader):
             return self.old.leader, False
         for replica in self.replicas:

@@ -37,11 +37,12 @@ SWAPPED_PARTITIONS = 64
 
 @attrs.frozen(kw_only=True)
 class PartitionLoad:
-    """The rates of one partition, smoothed, per second."""
+    """The rates of one partition, smoothed, per second; `size` is that of its log in bytes."""
 
     bytes_in: float = 0.0
     bytes_out: float = 0.0
     requests: float = 0.0
+    size: int = 0
 
     def of_leader(self, replica_count: int) -> float:
         """What it costs to lead this, in bytes a second."""

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from raftkafka.metadata.config_table import BROKER_ROWS, TOPIC_ROWS, BrokerRow, TopicRow
+from raftkafka.metadata.own_config_table import OWN_ROWS
 from raftkafka.metadata.resource_config_table import CLIENT_METRICS_ROWS, DYNAMIC_ONLY_ROWS, GROUP_ROWS
 
 ConfigValue = bool | int | float | str | tuple[str, ...]
@@ -111,7 +112,9 @@ def _defs_with_synonyms(rows: Iterable[TopicRow]) -> dict[str, ConfigDef]:
     return defs
 
 
-BROKER_DEFS: Mapping[str, ConfigDef] = _broker_defs(BROKER_ROWS)
+OWN_DEFS: Mapping[str, ConfigDef] = _broker_defs(OWN_ROWS)
+"""Those of the broker keys that Apache Kafka does not have."""
+BROKER_DEFS: Mapping[str, ConfigDef] = {**_broker_defs(BROKER_ROWS), **OWN_DEFS}
 TOPIC_DEFS: Mapping[str, ConfigDef] = _defs_with_synonyms(TOPIC_ROWS)
 GROUP_DEFS: Mapping[str, ConfigDef] = _defs_with_synonyms(GROUP_ROWS)
 CLIENT_METRICS_DEFS: Mapping[str, ConfigDef] = _defs_with_synonyms(CLIENT_METRICS_ROWS)

@@ -21,6 +21,7 @@ from raftkafka.metadata.config_defs import (
     CLIENT_METRICS_DEFS,
     DYNAMIC_ONLY_DEFS,
     GROUP_DEFS,
+    OWN_DEFS,
     TOPIC_DEFS,
     ConfigDef,
     ConfigType,
@@ -120,11 +121,12 @@ def describe_topic(
 
 
 def describe_broker(layers: BrokerLayers, *, names: Collection[str] | None = None) -> tuple[DescribedConfig, ...]:
-    """All keys of a broker, or those asked for, sorted by name; and what was set dynamically beside them."""
+    """All keys of a broker, or those asked for, sorted by name; and what was set dynamically beside them. Keys that Kafka lacks are shown
+    where they are set, or asked for."""
     described = [
         _describe_broker_key(definition, layers)
         for name, definition in BROKER_DEFS.items()
-        if (name in names if names else not definition.internal)
+        if (name in names if names else not definition.internal and (name not in OWN_DEFS or name in layers.static))
     ]
     for layer, source in layers.by_precedence()[:2]:
         for name, value in layer.items():

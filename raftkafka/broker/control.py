@@ -96,6 +96,7 @@ _RAFT_KIND = 2
 _KIND_OF = {cls: kind for kind, cls in _KINDS.items()}
 _NESTED: dict[tuple[type[Any], str], type[Any]] = {
     (values.RegisterBroker, "listeners"): values.ListenerEndpoint,
+    (values.BrokerHeartbeat, "traffic"): values.PartitionTraffic,
     (values.AssignReplicas, "replicas"): values.AssignedReplica,
     (values.AlterPartition, "partitions"): values.AlterPartitionItem,
     (values.AlterPartitionItem, "new_isr"): values.IsrMember,

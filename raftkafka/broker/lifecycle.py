@@ -29,6 +29,7 @@ from raftkafka.metadata.control_messages import (
     RegisterBroker,
     RegisterBrokerReply,
 )
+from raftkafka.replication.traffic import TrafficMeter
 
 REGISTRATION_RETRY_MS = 50
 SHUTDOWN_HEARTBEAT_MS = 20
@@ -73,6 +74,7 @@ class BrokerLifecycle:
         applied_offset: Callable[[], int],
         ready: Callable[[], bool],
         untold_failures: Callable[[], tuple[DirectoryId, ...]] = tuple,
+        traffic: TrafficMeter | None = None,
     ) -> None:
         self.state = BrokerState.STARTING
         self.broker_epoch = -1
@@ -86,6 +88,7 @@ class BrokerLifecycle:
         self._channel = channel
         self._applied_offset = applied_offset
         self._untold_failures = untold_failures
+        self._traffic = traffic or TrafficMeter()
         self._registering = False
         self._heartbeat_in_flight = False
         self._next_action_ms = FAR_FUTURE_MS
@@ -180,12 +183,16 @@ class BrokerLifecycle:
 
     def _heartbeat(self, now_ms: int) -> None:
         self._heartbeat_in_flight = True
+        counted = self._traffic.take(now_ms)
         request = BrokerHeartbeat(
             node_id=self._settings.node_id,
             broker_epoch=self.broker_epoch,
             applied_offset=self._applied_offset(),
             want_shutdown=self.state is BrokerState.PENDING_CONTROLLED_SHUTDOWN,
             offline_directories=self._untold_failures(),
+            interval_ms=counted.interval_ms,
+            traffic=counted.traffic,
+            rest=counted.rest,
         )
         self._channel.request(request, self._heartbeat_answered, deadline_ms=now_ms + self._settings.session_timeout_ms)
 
@@ -203,6 +210,7 @@ class BrokerLifecycle:
         if reply.error != ErrorCode.NONE:
             self.outputs.append(observed("heartbeat-refused", error=reply.error.name))
             return
+        self._traffic.told()
         if self._untold_failures():
             self._next_action_ms = self._now_ms + REGISTRATION_RETRY_MS
         self._take_fenced(reply.is_fenced)

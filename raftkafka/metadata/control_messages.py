@@ -43,8 +43,29 @@ class RegisterBrokerReply:
 
 
 @attrs.frozen(kw_only=True)
+class PartitionTraffic:
+    """What the leader of a partition has counted in the last `led_ms` before a heartbeat: not followers' fetches, but what producers and
+    coordinators wrote and consumers were sent. `led_ms` is 0 when the broker does not lead it any more; then the counts say nothing."""
+
+    topic_id: TopicId
+    partition: int
+    leader_epoch: int
+    led_ms: int
+    bytes_in: int
+    bytes_out: int
+    requests: int
+    size: int
+    """Bytes of the log now."""
+
+
+@attrs.frozen(kw_only=True)
 class BrokerHeartbeat:
-    """Sent every `broker.heartbeat.interval.ms`, and at once when `applied_offset` (last metadata offset applied) matters."""
+    """Sent every `broker.heartbeat.interval.ms`, and at once when `applied_offset` (last metadata offset applied) matters.
+
+    `traffic` was counted in the last `interval_ms`, which is since the last heartbeat that was answered: one that is sent again says all of
+    it again, over a longer time. It holds the busiest partitions alone; `rest` sums the others up: bytes in, bytes out, requests. A sender
+    that counts nothing, or has just begun, says an interval of 0.
+    """
 
     node_id: NodeId
     broker_epoch: int
@@ -52,6 +73,9 @@ class BrokerHeartbeat:
     want_fence: bool = False
     want_shutdown: bool = False
     offline_directories: tuple[DirectoryId, ...] = ()
+    interval_ms: int = 0
+    traffic: tuple[PartitionTraffic, ...] = ()
+    rest: tuple[int, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

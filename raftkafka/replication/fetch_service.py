@@ -119,7 +119,9 @@ class FetchService:
         context.done = None
         self.deadlines.discard(context)
         self._ready.pop(context, None)
-        if context.replica_id >= 0 and self._replicas.throttle.limits_leader:
+        if context.replica_id < 0:
+            self._replicas.traffic.sent(collected)
+        elif self._replicas.throttle.limits_leader:
             self._spend(context, collected)
         if context.session_id:
             results = self._tell(context, collected)

@@ -23,15 +23,19 @@ class Partition:
     """A hosted replica. `fetches` are the fetches and fetch sessions that want to hear of news."""
 
     __slots__ = (
+        "bytes_in",
+        "bytes_out",
         "fetches",
         "high_watermark",
         "key",
         "leader",
         "leader_epoch",
         "leader_id",
+        "led_since_ms",
         "log",
         "min_insync_replicas",
         "partition_epoch",
+        "requests",
         "seen_end_offset",
         "seen_high_watermark",
         "seen_log_start_offset",
@@ -54,6 +58,9 @@ class Partition:
         self.seen_end_offset = log.log_end_offset
         self.seen_high_watermark = self.high_watermark
         self.seen_log_start_offset = log.log_start_offset
+        self.led_since_ms = 0
+        self.bytes_in = self.bytes_out = self.requests = 0
+        """Counted by the leader since `traffic` last took them."""
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.key.partition}"

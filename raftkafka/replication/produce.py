@@ -110,6 +110,9 @@ class ProduceService:
             )
         end_offset = partition.log.log_end_offset
         appended = partition.log.append_as_leader(records, leader_epoch=leader.epoch, wall_ms=wall_ms, origin=origin)
+        partition.bytes_in += len(records)
+        partition.requests += 1
+        self._replicas.traffic.busy[partition] = None
         if not appended.duplicate:
             leader.appended(end_offset, now_ms)
             leader.advance_high_watermark(now_ms)

@@ -30,6 +30,7 @@ from raftkafka.replication.partition import Partition
 from raftkafka.replication.ports import Logs
 from raftkafka.replication.produce import ProduceService
 from raftkafka.replication.replicas import Replicas
+from raftkafka.replication.traffic import TrafficMeter
 from raftkafka.replication.transitions import TopicConfig, Transitions
 from raftkafka.replication.values import (
     FAR_FUTURE_MS,
@@ -230,6 +231,11 @@ class ReplicaManager:
     def hosted(self) -> Mapping[PartitionKey, Partition]:
         """All hosted replicas, for who checks invariants; nobody outside changes them."""
         return self._replicas.by_key
+
+    @property
+    def traffic(self) -> TrafficMeter:
+        """What the leaders among the replicas have counted."""
+        return self._replicas.traffic
 
     def fetched_from(self, key: PartitionKey) -> list[NodeId]:
         """The brokers that the partition is fetched from: its leader, or nobody."""

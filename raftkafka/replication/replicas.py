@@ -10,6 +10,7 @@ from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.metadata.image import BrokerRegistration, MetadataImage
 from raftkafka.replication.partition import Partition
 from raftkafka.replication.throttle import ReplicationThrottle
+from raftkafka.replication.traffic import TrafficMeter
 from raftkafka.replication.values import ReplicaOutput
 
 
@@ -32,6 +33,7 @@ class Replicas:
         "serves_uncommitted",
         "throttle",
         "touched",
+        "traffic",
         "watched",
     )
 
@@ -49,6 +51,7 @@ class Replicas:
         self.by_key: dict[PartitionKey, Partition] = {}
         self.gone: dict[NodeId, None] = {}
         """Brokers whose process has certainly ended and has not been seen again, whatever the metadata still says."""
+        self.traffic = TrafficMeter()
         self.touched: dict[Partition, None] = {}
         self.watched: dict[PartitionKey, None] = {}
         self.outputs: list[ReplicaOutput] = []

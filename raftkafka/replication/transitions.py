@@ -139,6 +139,8 @@ class Transitions:
         partition.leader = Leader(partition, registration, self._replicas, lag_max_ms=self._lag_max_ms, now_ms=now_ms)
         if leader is not None:
             partition.leader.take_over_acks(leader)
+        else:
+            self._replicas.traffic.began(partition, now_ms)
         self._replicas.outputs.append(LeadershipGained(partition.key, partition.topic, registration.leader_epoch))
         self._replicas.outputs.append(
             observed(

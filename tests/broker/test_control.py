@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import msgpack
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +28,26 @@ EXAMPLES: tuple[ControlMessage, ...] = (
     ),
     values.RegisterBrokerReply(error=ErrorCode.DUPLICATE_BROKER_REGISTRATION, message="it is still alive"),
     values.BrokerHeartbeat(node_id=NodeId(1), broker_epoch=3, applied_offset=17, want_shutdown=True),
+    values.BrokerHeartbeat(
+        node_id=NodeId(1),
+        broker_epoch=3,
+        applied_offset=17,
+        offline_directories=(DirectoryId(b"d" * 16),),
+        interval_ms=500,
+        traffic=(
+            values.PartitionTraffic(
+                topic_id=TopicId(b"t" * 16),
+                partition=2,
+                leader_epoch=4,
+                led_ms=300,
+                bytes_in=1 << 40,
+                bytes_out=0,
+                requests=7,
+                size=1 << 50,
+            ),
+        ),
+        rest=(5, 6, 7),
+    ),
     values.BrokerHeartbeatReply(is_caught_up=True, is_fenced=False),
     values.MetadataApplied(node_id=NodeId(2), broker_epoch=5, applied_offset=99),
     values.AlterPartition(
@@ -73,3 +95,10 @@ def test_a_changed_bit_is_noticed(message: ControlMessage, data: st.DataObject) 
 def test_garbage_is_a_peer_error(garbage: bytes) -> None:
     with pytest.raises(PeerError):
         decode_control(memoryview(garbage))
+
+
+def test_a_heartbeat_of_an_older_node_says_nothing_of_traffic() -> None:
+    old = msgpack.packb([1, 5, 42, [1, 3, 17, False, False, []]])
+    frame = xxhash.xxh3_64_intdigest(old).to_bytes(8, "big") + old
+    heartbeat, _ = decode_control(memoryview(frame))
+    assert heartbeat == values.BrokerHeartbeat(node_id=NodeId(1), broker_epoch=3, applied_offset=17)

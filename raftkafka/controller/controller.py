@@ -38,6 +38,7 @@ from raftkafka.controller.isr_control import decide_alter_partition
 from raftkafka.controller.leader_balance import decide_preferred_balance
 from raftkafka.controller.leader_changes import without_epoch_bumps
 from raftkafka.controller.leader_elections import decide_elect_leaders
+from raftkafka.controller.load_reports import LoadReports
 from raftkafka.controller.policy import MIN_INSYNC_REPLICAS
 from raftkafka.controller.producer_ids import decide_allocate_producer_ids
 from raftkafka.controller.quota_control import decide_alter_client_quotas
@@ -95,6 +96,7 @@ class QuorumController:
         self._committed = self._pending
         self._appended_offset = -1
         self._sessions = BrokerSessions(settings.broker_session_timeout_ms)
+        self._load_reports = LoadReports()
         self._waiting = WaitingAnswers()
         self._lost: dict[NodeId, tuple[bytes, int]] = {}
         self._observed: list[Observed] = []
@@ -123,6 +125,7 @@ class QuorumController:
         self._pending = self._committed = image
         self._appended_offset = image.offset
         self._sessions.begin(image, now_ms)
+        self._load_reports.begin(now_ms)
         if self._settings.auto_leader_rebalance_enable:
             self._next_balance_ms = now_ms + self._settings.leader_imbalance_check_interval_ms
         self._observed.append(observed("controller-active", node=self._node_id, epoch=epoch, offset=image.offset))
@@ -203,6 +206,9 @@ class QuorumController:
             case BrokerHeartbeat():
                 current_registration(image, request.node_id, request.broker_epoch)
                 self._sessions.heard(request.node_id, now_ms, request.applied_offset)
+                self._load_reports.heard(
+                    request.node_id, interval_ms=request.interval_ms, traffic=request.traffic, rest=request.rest, now_ms=now_ms
+                )
                 self._release_applied(now_ms)
                 return decide_heartbeat(self._pending, request, settings, now_ms)
             case RegisterBroker():
@@ -245,9 +251,11 @@ class QuorumController:
                 reply: RegisterBrokerReply = decision.reply
                 if reply.broker_epoch < 0:
                     decision = attrs.evolve(decision, reply=attrs.evolve(reply, broker_epoch=offset))
+                    self._load_reports.forget(request.node_id)
                 self._sessions.registered(request.node_id, decision.reply.broker_epoch, now_ms)
             case UnregisterBrokerRequest():
                 self._sessions.forget(NodeId(request.broker_id))
+                self._load_reports.forget(NodeId(request.broker_id))
             case _:
                 pass
         return decision

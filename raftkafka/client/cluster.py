@@ -149,7 +149,7 @@ class ClusterClient:
         deadline = trio.current_time() + (self._timeout_s if timeout_s is None else timeout_s)
         while True:
             connection = await self._connection(broker_id, deadline, once=once)
-            low, high = connection.broker_versions.get(api.key, (0, -1))
+            low, high = connection.offered(api)
             version = min(high, api.max_version if max_version is None else max_version)
             if version < max(low, api.min_version):
                 raise Unsupported(api.name)

@@ -20,7 +20,7 @@ import trio
 from raftkafka.base.errors import DecodeError, ErrorCode, PeerError
 from raftkafka.protocol.framing import encode_request, read_message, read_response_header
 from raftkafka.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
-from raftkafka.protocol.registry import APIS, Api
+from raftkafka.protocol.registry import APIS, FIRST_PRIVATE_KEY, Api
 
 MAX_RESPONSE_BYTES = 256 << 20
 DEFAULT_TIMEOUT_S = 10.0
@@ -76,9 +76,15 @@ class BrokerConnection:
                 return
         raise PeerError(f"{self.address} answers ApiVersions with {ErrorCode(response.error_code).name}")
 
+    def offered(self, api: Api) -> tuple[int, int]:
+        """The first and the last version that the broker advertises, none being (0, -1); a private API is never advertised, only tried."""
+        if api.key >= FIRST_PRIVATE_KEY:
+            return api.min_version, api.max_version
+        return self.broker_versions.get(api.key, (0, -1))
+
     def version_of(self, api: Api) -> int:
         """The highest version of an API that both sides know; `PeerError` when there is none."""
-        low, high = self.broker_versions.get(api.key, (0, -1))
+        low, high = self.offered(api)
         version = min(high, api.max_version)
         if version < max(low, api.min_version):
             raise PeerError(f"{self.address} does not serve {api.name} in versions {api.min_version} to {api.max_version}")

@@ -101,7 +101,11 @@ _DECLARED = (
     Api(75, "DescribeTopicPartitions", 0, 0, 0),
     Api(80, "AddRaftVoter", 0, 1, 0),
     Api(81, "RemoveRaftVoter", 0, 0, 0),
+    Api(10_001, "BalanceCluster", 0, 0, 0),
 )
+
+FIRST_PRIVATE_KEY = 10_000
+"""APIs from this key on are this project's own: none of Kafka's clients asks for them, and they are not advertised."""
 
 APIS: Mapping[int, Api] = MappingProxyType({api.key: api for api in _DECLARED})
 """Every declared API by its key, in ascending order of keys."""

@@ -19,7 +19,7 @@ import kafka.protocol.producer
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kio.index import UnknownEntity, load_request_schema, load_response_schema
+from kio.index import UnknownAPIKey, UnknownEntity, load_request_schema, load_response_schema
 from kio.serial import entity_reader, entity_writer
 from kio.static.primitive import u32
 
@@ -27,7 +27,7 @@ from raftkafka.base.ids import ZERO_ID
 from raftkafka.protocol import schema
 from raftkafka.protocol.framing import write_message
 from raftkafka.protocol.messages.api_versions import ApiVersionsResponse
-from raftkafka.protocol.registry import APIS
+from raftkafka.protocol.registry import APIS, FIRST_PRIVATE_KEY
 
 from .generated_messages import CASES, case_id, messages
 
@@ -40,7 +40,7 @@ def kio_class(cls: type, version: int) -> Any:
     load = load_request_schema if cls.__name__.endswith("Request") else load_response_schema
     try:
         return load(KEYS[cls], version)
-    except UnknownEntity:
+    except (UnknownAPIKey, UnknownEntity):
         return None
 
 
@@ -129,7 +129,7 @@ def test_oracles_read_and_write_the_same_bytes(cls: type, version: int, data: st
 
 
 def test_only_versions_newer_than_the_oracles_have_none() -> None:
-    without = {(cls.__name__, version) for cls, version in CASES if not any(oracles(cls, version))}
+    without = {(cls.__name__, version) for cls, version in CASES if not any(oracles(cls, version)) and KEYS[cls] < FIRST_PRIVATE_KEY}
     assert without == {("ApiVersionsRequest", 5), ("ApiVersionsResponse", 5), ("DeleteGroupsRequest", 3), ("DeleteGroupsResponse", 3)}
 
 

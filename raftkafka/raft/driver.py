@@ -57,7 +57,7 @@ class RaftDriver:
         config: RaftConfig,
         rng: random.Random,
     ) -> None:
-        """`voters` count until the log names others. A node that is not among them is an observer."""
+        """`voters` count until formatting or the log has named others. A node that is not among them is an observer."""
         self._node = RaftNode(node_id=node_id, directory_id=directory_id, voters=voters, config=config, rng=rng)
         self._store = RaftStore(disk, directory)
         self._queue: deque[_Queued] = deque()
@@ -71,7 +71,14 @@ class RaftDriver:
         loaded = self._store.load()
         if loaded.cut_bytes:
             self._queue.append(observed("torn-tail-cut", bytes=loaded.cut_bytes))
-        self._node.start(epoch=loaded.epoch, voted_for=loaded.voted_for, snapshot=loaded.snapshot, entries=loaded.entries, now_ms=now_ms)
+        self._node.start(
+            epoch=loaded.epoch,
+            voted_for=loaded.voted_for,
+            snapshot=loaded.snapshot,
+            entries=loaded.entries,
+            initial_voters=loaded.initial_voters,
+            now_ms=now_ms,
+        )
         self._write()
 
     # -- what happens to the node
@@ -127,6 +134,12 @@ class RaftDriver:
     def remove_voter(self, node_id: NodeId, directory_id: bytes | None, now_ms: int) -> int:
         """Begins to make a voter an observer; as `add_voter`. The directory may be None: any."""
         offset = self._node.remove_voter(node_id, directory_id, now_ms)
+        self._write()
+        return offset
+
+    def update_voter(self, node_id: NodeId, voter: Voter, now_ms: int) -> int:
+        """Begins to write down a voter's other endpoints; as `add_voter`."""
+        offset = self._node.update_voter(node_id, voter, now_ms)
         self._write()
         return offset
 

@@ -103,7 +103,10 @@ def on_vote_response(state: RaftState, source: NodeId, response: VoteResponse, n
     round_matches = isinstance(role, Prospective if response.pre_vote else Candidate) and response.request_epoch == state.epoch
     if round_matches and source in state.voters:
         assert isinstance(role, Prospective | Candidate)
-        role.votes[source] = response.granted
+        if state.is_vote_of(source, response.directory_id):
+            role.votes[source] = response.granted
+        else:
+            role.votes.setdefault(source, False)  # the voter's directory is gone: it will hardly answer any more
         _count_votes(state, now_ms)
 
 
@@ -135,6 +138,8 @@ def become_leader(state: RaftState, now_ms: int) -> None:
     state.set_leader(state.node_id)
     state.emit(LeadershipGained(state.epoch, state.log.end_offset))
     append_single(state, EntryKind.LEADER_CHANGE)
+    if state.history.is_named and state.history.last_change < 0 and state.log.start_offset == 0:
+        append_single(state, EntryKind.VOTERS, encode_voters(state.voters))  # as it was formatted: whoever joins later has no such file
 
 
 # -- the voter's side
@@ -173,7 +178,7 @@ def _answer_pre_vote(state: RaftState, source: NodeId, request: VoteRequest, ref
     elif isinstance(role, Leader) and source in role.replicas:
         role.replicas[source].heartbeat_due = True
     _answer(state, source, request, refusal)
-    if refusal is not None and source not in state.voters:
+    if refusal is not None and not state.is_vote_of(source, request.directory_id):
         send_leader_hint(state, source)  # it has lost its vote and does not know: nobody sends it the log but who is asked to
 
 

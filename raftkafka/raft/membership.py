@@ -14,11 +14,15 @@ Rules and sources
 - Nodes answer candidates and leaders that their own set does not name, and vote although it does not name themselves: their log may be
   behind (thesis 4.1). Whether a vote or a copy counts is judged by who asked, from its own set.
 - Servers that were removed and do not know it disturb nobody: pre-vote, and leader stickiness (thesis 4.2.3).
+- A voter is a node with its directory (KIP-853): what a node of that id with another directory votes or holds does not count. It observes,
+  and gets a vote of its own when the one of the lost directory has been taken away.
 """
 
 from __future__ import annotations
 
 import enum
+
+import attrs
 
 from raftkafka.base.ids import NodeId
 from raftkafka.raft.messages import EntryKind
@@ -62,11 +66,11 @@ def add_voter(state: RaftState, node_id: NodeId, voter: Voter, now_ms: int) -> i
     role = state.role
     assert isinstance(role, Leader)
     replica = role.replicas.get(node_id)
-    if replica is None or voter.directory_id not in (None, replica.directory_id):
+    if replica is None or not voter.has(replica.directory_id):
         raise ChangeRefused(Refusal.NOT_CAUGHT_UP)
     if now_ms - replica.last_caught_up_ms > state.config.election_timeout_min_ms or replica.last_caught_up_ms < 0:
         raise ChangeRefused(Refusal.NOT_CAUGHT_UP)
-    return _change(state, {**state.history.current, node_id: voter}, now_ms)
+    return _change(state, {**state.history.current, node_id: attrs.evolve(voter, directory_id=replica.directory_id)}, now_ms)
 
 
 def remove_voter(state: RaftState, node_id: NodeId, directory_id: bytes | None, now_ms: int) -> int:
@@ -78,6 +82,17 @@ def remove_voter(state: RaftState, node_id: NodeId, directory_id: bytes | None, 
         raise ChangeRefused(Refusal.LAST_VOTER)
     _require_no_change_under_way(state)
     return _change(state, {each: voter for each, voter in voters.items() if each != node_id}, now_ms)
+
+
+def update_voter(state: RaftState, node_id: NodeId, voter: Voter, now_ms: int) -> int:
+    """Begins to write down other endpoints of a voter, which stays the same; the offset of the entry. Raises `ChangeRefused`. (KIP-853,
+    UpdateRaftVoter)
+    """
+    if not state.is_vote_of(node_id, voter.directory_id):
+        raise ChangeRefused(Refusal.VOTER_NOT_FOUND)
+    _require_no_change_under_way(state)
+    known = state.voters[node_id]
+    return _change(state, {**state.voters, node_id: attrs.evolve(known, endpoints=voter.endpoints)}, now_ms)
 
 
 def _require_no_change_under_way(state: RaftState) -> None:
@@ -95,7 +110,7 @@ def _change(state: RaftState, voters: VoterSet, now_ms: int) -> int:
     offset = append_single(state, EntryKind.VOTERS, encode_voters(voters))
     for node_id in state.other_voters:
         if node_id not in role.replicas:
-            role.replicas[node_id] = new_replica(state, node_id, is_voter=True, now_ms=now_ms)
+            role.replicas[node_id] = new_replica(state, node_id, now_ms=now_ms)
     for node_id, replica in role.replicas.items():
-        replica.is_voter = node_id in state.voters
+        replica.is_voter = state.is_vote_of(node_id, replica.directory_id)
     return offset

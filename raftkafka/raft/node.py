@@ -11,7 +11,6 @@ import random
 from collections.abc import Sequence
 from typing import assert_never
 
-from raftkafka.base.errors import PeerError
 from raftkafka.base.ids import NodeId
 from raftkafka.raft import election, following, membership, replication, snapshots, transfer
 from raftkafka.raft.config import RaftConfig
@@ -53,9 +52,23 @@ class RaftNode:
     def __init__(self, *, node_id: NodeId, directory_id: bytes, voters: VoterSet, config: RaftConfig, rng: random.Random) -> None:
         self.state = RaftState(node_id=node_id, directory_id=directory_id, history=VoterHistory(voters), config=config, rng=rng)
 
-    def start(self, *, epoch: int, voted_for: NodeId | None, snapshot: Snapshot | None, entries: Sequence[Entry], now_ms: int) -> None:
-        """Begins from what stable storage held. A sole voter elects itself at once."""
+    def start(
+        self,
+        *,
+        epoch: int,
+        voted_for: NodeId | None,
+        snapshot: Snapshot | None,
+        entries: Sequence[Entry],
+        now_ms: int,
+        initial_voters: VoterSet | None = None,
+    ) -> None:
+        """Begins from what stable storage held. A sole voter elects itself at once. `initial_voters`, when the node was formatted with
+        some, count instead of the properties' until the log names others.
+        """
         state = self.state
+        if initial_voters is not None:
+            state.history = VoterHistory(initial_voters, is_named=True)
+            state.voters_changed()
         start_offset, start_epoch = (snapshot.end_offset, snapshot.epoch) if snapshot is not None else (0, 0)
         state.log = RaftLog(start_offset=start_offset, start_epoch=start_epoch, entries=entries)
         state.epoch = epoch
@@ -87,19 +100,16 @@ class RaftNode:
             case VoteRequest():
                 election.on_vote_request(state, source, message, now_ms)
             case VoteResponse():
-                self._check_identity(source, message.directory_id)
                 election.on_vote_response(state, source, message, now_ms)
             case AppendRequest():
                 following.on_append_request(state, source, message, now_ms)
             case AppendResponse():
-                self._check_identity(source, message.directory_id)
                 replication.on_append_response(state, source, message, now_ms)
             case ObserveRequest():
                 self._on_observe_request(source, message, now_ms)
             case SnapshotRequest():
                 following.on_snapshot_from_leader(state, source, message, now_ms)
             case SnapshotResponse():
-                self._check_identity(source, message.directory_id)
                 self._on_snapshot_response(source, message, now_ms)
             case TimeoutNow():
                 self._on_timeout_now(source, message, now_ms)
@@ -129,7 +139,7 @@ class RaftNode:
                 replica.probing, replica.probe_sent = True, False
                 replica.in_flight.clear()
             else:
-                replication.forget_observer(state, role, node_id)
+                replication.forget_observer(state, role, node_id, now_ms)
 
     def tick(self, now_ms: int) -> None:
         """Time has passed."""
@@ -161,6 +171,11 @@ class RaftNode:
         self._require_leadership()
         return membership.remove_voter(self.state, node_id, directory_id, now_ms)
 
+    def update_voter(self, node_id: NodeId, voter: Voter, now_ms: int) -> int:
+        """Begins to write down a voter's other endpoints; as `add_voter`."""
+        self._require_leadership()
+        return membership.update_voter(self.state, node_id, voter, now_ms)
+
     def _require_leadership(self) -> None:
         role = self.state.role
         if not isinstance(role, Leader):
@@ -182,20 +197,11 @@ class RaftNode:
 
     # -- what is handled here because it is short
 
-    def _check_identity(self, source: NodeId, directory_id: bytes) -> None:
-        """A voter with another directory has another (empty) log: it is not that voter. (KIP-853)"""
-        voter = self.state.voters.get(source)
-        expected = voter.directory_id if voter is not None else None
-        if expected is not None and expected != directory_id:
-            raise PeerError(f"node {source} answers with directory {directory_id.hex()}, the voter's is {expected.hex()}")
-
     def _on_observe_request(self, source: NodeId, request: ObserveRequest, now_ms: int) -> None:
         state = self.state
         role = state.role
-        if source not in state.voters and isinstance(role, Leader):
-            replica = replication.new_replica(state, source, is_voter=False, now_ms=now_ms)
-            replica.directory_id = request.directory_id
-            role.replicas[source] = replica
+        if isinstance(role, Leader) and not state.is_vote_of(source, request.directory_id):
+            role.replicas[source] = replication.new_replica(state, source, directory_id=request.directory_id, now_ms=now_ms)
             state.observe("observer-joined", node=source, end_offset=request.end_offset)
         else:
             election.send_leader_hint(state, source)

@@ -29,12 +29,19 @@ from raftkafka.raft.transfer import tell_transfer_target
 
 def new_leader(state: RaftState, now_ms: int) -> Leader:
     """The role of a leader that has just been elected and knows nothing of the others' logs."""
-    replicas = {voter: new_replica(state, voter, is_voter=True, now_ms=now_ms) for voter in state.other_voters}
+    replicas = {voter: new_replica(state, voter, now_ms=now_ms) for voter in state.other_voters}
     return Leader(start_offset=state.log.end_offset, heartbeat_ms=now_ms + state.config.heartbeat_interval_ms, replicas=replicas)
 
 
-def new_replica(state: RaftState, node_id: NodeId, *, is_voter: bool, now_ms: int) -> Replica:
-    return Replica(node_id=node_id, is_voter=is_voter, next_offset=state.log.end_offset, contact_ms=now_ms)
+def new_replica(state: RaftState, node_id: NodeId, *, directory_id: bytes | None = None, now_ms: int) -> Replica:
+    """What is known of a node that has not answered yet; None as directory: whichever it has."""
+    return Replica(
+        node_id=node_id,
+        directory_id=directory_id,
+        is_voter=state.is_vote_of(node_id, directory_id),
+        next_offset=state.log.end_offset,
+        contact_ms=now_ms,
+    )
 
 
 def append_single(state: RaftState, kind: EntryKind, data: bytes = b"") -> int:
@@ -130,16 +137,26 @@ def on_append_response(state: RaftState, source: NodeId, response: AppendRespons
 
 
 def hear_replica(state: RaftState, source: NodeId, *, epoch: int, directory_id: bytes, now_ms: int) -> Replica | None:
-    """Notes a sign of life; None when the answer is not for this leader, or has just ended its leadership."""
+    """Notes a sign of life; None when the answer is not for this leader, or has just ended its leadership.
+
+    Of an answer from another directory nothing is carried over: that is another log. It may come late, from a disk that is gone: it is as
+    true as it was, of a voter that will never vote again.
+    """
     if epoch > state.epoch:
         state.become_unattached(epoch, deadline_ms=now_ms + state.round_timeout_ms(), reason=f"node {source} is ahead")
         return None
     if epoch < state.epoch or not isinstance(state.role, Leader):
         return None
     replica = state.role.replicas.get(source)
-    if replica is not None:
-        replica.contact_ms = now_ms
-        replica.directory_id = directory_id
+    if replica is None:
+        return None
+    if replica.directory_id != directory_id:
+        if replica.directory_id is not None:
+            replica = state.role.replicas[source] = new_replica(state, source, now_ms=now_ms)
+        replica.directory_id, replica.is_voter = directory_id, state.is_vote_of(source, directory_id)
+        if source in state.voters and not replica.is_voter:
+            state.observe("another-directory", node=source)
+    replica.contact_ms = now_ms
     return replica
 
 
@@ -195,6 +212,8 @@ def count_copies(state: RaftState) -> None:
     held = [replica.match_offset for replica in role.replicas.values() if replica.is_voter]
     if state.is_voter:
         held.append(state.persisted_end_offset)
+    if len(held) < state.majority:
+        return
     held.sort(reverse=True)
     held_by_majority = held[state.majority - 1]
     own_epoch_only = state.config.applies(Rule.COMMIT_ONLY_OWN_EPOCH)
@@ -216,7 +235,7 @@ def leader_tick(state: RaftState, role: Leader, now_ms: int) -> None:
     for replica in list(role.replicas.values()):
         replica.heartbeat_due = True
         if not replica.is_voter and now_ms - replica.contact_ms > state.config.observer_timeout_ms:
-            forget_observer(state, role, replica.node_id)
+            forget_observer(state, role, replica.node_id, now_ms)
     if not state.is_voter and state.history.last_change < state.high_watermark:
         _hand_over(state, role, now_ms)
     else:
@@ -225,8 +244,10 @@ def leader_tick(state: RaftState, role: Leader, now_ms: int) -> None:
 
 def _hand_over(state: RaftState, role: Leader, now_ms: int) -> None:
     """The leader has removed itself, and that is committed: the voter that is furthest takes over. (Thesis 4.2.2)"""
-    successor = max((r for r in role.replicas.values() if r.is_voter), key=lambda r: (r.match_offset, r.contact_ms, -r.node_id))
-    state.send(successor.node_id, TimeoutNow(epoch=state.epoch))
+    successors = [replica for replica in role.replicas.values() if replica.is_voter]
+    if successors:
+        best = max(successors, key=lambda replica: (replica.match_offset, replica.contact_ms, -replica.node_id))
+        state.send(best.node_id, TimeoutNow(epoch=state.epoch))
     state.become_unattached(state.epoch, deadline_ms=now_ms + state.config.observe_interval_ms, reason="this node has no vote any more")
 
 
@@ -240,6 +261,9 @@ def check_quorum(state: RaftState, role: Leader, now_ms: int) -> None:
         state.become_unattached(state.epoch, deadline_ms=now_ms + state.election_timeout_ms(), reason="no majority answers")
 
 
-def forget_observer(state: RaftState, role: Leader, node_id: NodeId) -> None:
+def forget_observer(state: RaftState, role: Leader, node_id: NodeId, now_ms: int) -> None:
+    """The observer is gone. Where a voter of that id is looked for, it is looked for again."""
     del role.replicas[node_id]
+    if node_id in state.voters:
+        role.replicas[node_id] = new_replica(state, node_id, now_ms=now_ms - state.config.check_quorum_timeout_ms)
     state.observe("observer-forgotten", node=node_id)

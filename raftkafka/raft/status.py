@@ -45,8 +45,11 @@ def status_of(state: RaftState, now_ms: int) -> RaftStatus:
         last_fetch_ms=now_ms if isinstance(role, Leader) else -1,
         last_caught_up_ms=now_ms if isinstance(role, Leader) else -1,
     )
-    voters = [own if voter == state.node_id else _status(state, voter, replicas.get(voter)) for voter in sorted(state.voters)]
-    observers = [_status(state, node_id, replica) for node_id, replica in sorted(replicas.items()) if not replica.is_voter]
+    voters = [
+        own if state.is_voter and voter == state.node_id else _status_of_voter(state, voter, replicas.get(voter))
+        for voter in sorted(state.voters)
+    ]
+    observers = [_status(node_id, replica.directory_id, replica) for node_id, replica in sorted(replicas.items()) if not replica.is_voter]
     if not state.is_voter:
         observers.append(own)
     return RaftStatus(
@@ -68,11 +71,17 @@ def role_name(state: RaftState) -> str:
     return type(state.role).__name__.lower()
 
 
-def _status(state: RaftState, node_id: NodeId, replica: Replica | None) -> ReplicaStatus:
-    voter = state.voters.get(node_id)
+def _status_of_voter(state: RaftState, node_id: NodeId, replica: Replica | None) -> ReplicaStatus:
+    """A node of that id with another directory is not it."""
+    if replica is not None and replica.is_voter:
+        return _status(node_id, replica.directory_id or state.voters[node_id].directory_id, replica)
+    return _status(node_id, state.voters[node_id].directory_id, None)
+
+
+def _status(node_id: NodeId, directory_id: bytes | None, replica: Replica | None) -> ReplicaStatus:
     return ReplicaStatus(
         node_id=node_id,
-        directory_id=(replica.directory_id if replica is not None else None) or (voter.directory_id if voter is not None else None),
+        directory_id=directory_id,
         log_end_offset=replica.match_offset if replica is not None else -1,
         last_fetch_ms=replica.last_fetch_ms if replica is not None else -1,
         last_caught_up_ms=replica.last_caught_up_ms if replica is not None else -1,

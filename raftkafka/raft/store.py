@@ -1,6 +1,7 @@
 """Raft's files: the vote, the snapshot, and the log in segments. They are append-only, and recovery believes only what it can check.
 
 In one directory:
+- `initial-voters`: the first set of voters of the cluster, when the node was formatted with one; written before the first start only.
 - `vote`: epoch and vote, replaced as a whole.
 - `snapshot`: end offset, epoch, the first segment that counts, and the owner's bytes; replaced as a whole.
 - `log-<sequence>-<base offset>`: a segment; its frames hold one batch each. A segment says what the log is *from its base offset on*:
@@ -32,8 +33,15 @@ from raftkafka.raft.effects import Snapshot
 from raftkafka.raft.frames import decode_frame, encode_frame
 from raftkafka.raft.messages import Entry
 from raftkafka.raft.recovery import SegmentFile, recover_log
+from raftkafka.raft.voters import VoterSet, decode_voters, encode_voters
 
 VERSION = 1
+INITIAL_VOTERS_FILE = "initial-voters"
+
+
+def encode_initial_voters(voters: VoterSet) -> bytes:
+    """The contents of `initial-voters`. An empty set: this node begins without a vote, and is told by others who votes."""
+    return b"".join(encode_frame([VERSION, encode_voters(voters)]))
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +53,8 @@ class Loaded:
     snapshot: Snapshot | None
     entries: tuple[Entry, ...]
     cut_bytes: int
+    initial_voters: VoterSet | None = None
+    """What the node was formatted with; None: the properties name the voters."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -103,7 +113,19 @@ class RaftStore:
         if last_epoch > epoch:
             epoch, voted_for = last_epoch, None
         self.write_vote(epoch, voted_for)
-        return Loaded(epoch=epoch, voted_for=voted_for, snapshot=snapshot, entries=tuple(recovered.entries), cut_bytes=recovered.cut_bytes)
+        return Loaded(
+            epoch=epoch,
+            voted_for=voted_for,
+            snapshot=snapshot,
+            entries=tuple(recovered.entries),
+            cut_bytes=recovered.cut_bytes,
+            initial_voters=self._load_initial_voters() if INITIAL_VOTERS_FILE in names else None,
+        )
+
+    def _load_initial_voters(self) -> VoterSet:
+        path = f"{self._directory}/{INITIAL_VOTERS_FILE}"
+        _, encoded = _whole_frame(path, self._disk.read_file(path))
+        return decode_voters(encoded)
 
     def _load_vote(self) -> tuple[int, NodeId | None]:
         path = f"{self._directory}/vote"

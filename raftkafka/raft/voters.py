@@ -5,7 +5,10 @@ from the moment it is in the log, committed or not; when it is cut off, the set 
 snapshot carries the set that counted at its end.
 
 A voter is a node *with its log directory*: one that comes back with an empty disk has forgotten its votes, and is not that voter (KIP-853).
-A set that names no directory takes any.
+A set that names no directory takes any: so do the properties, and a disk that is lost is not noticed then.
+
+Formatting may give a node the first set of its cluster, with directories, in a file (`store.INITIAL_VOTERS_FILE`); it counts instead of the
+properties until the log names another. The first leader writes it into the log, for those who join later and have no such file.
 
 Invariant: one set differs from the next by one voter. Any majority of the one then meets any majority of the other, and no two leaders can
 be elected in one epoch (thesis 4.1, figure 4.2).
@@ -32,6 +35,10 @@ class Voter:
     directory_id: bytes | None = None
     endpoints: tuple[Endpoint, ...] = ()
 
+    def has(self, directory_id: bytes | None) -> bool:
+        """Whether a node of this voter's id is this voter; an unknown directory (None) is given the benefit of the doubt."""
+        return None in (self.directory_id, directory_id) or self.directory_id == directory_id
+
 
 VoterSet = Mapping[NodeId, Voter]
 
@@ -56,10 +63,10 @@ def decode_voters(data: bytes) -> VoterSet:
 class VoterHistory:
     """The sets of the log from its start on: the one that counts there, and each that an entry brought."""
 
-    def __init__(self, base: VoterSet) -> None:
-        """`base`: what the properties say."""
+    def __init__(self, base: VoterSet, *, is_named: bool = False) -> None:
+        """`base`: what the properties say, or, with `is_named`, what the node was formatted with."""
         self._base = base
-        self._base_is_named = False
+        self._base_is_named = is_named
         self._changes: list[tuple[int, VoterSet]] = []
 
     @property
@@ -81,8 +88,13 @@ class VoterHistory:
         """The set of the log below this offset."""
         return next((voters for offset, voters in reversed(self._changes) if offset < end_offset), self._base)
 
+    @property
+    def is_named(self) -> bool:
+        """Whether formatting or an entry named the set that counts, not the properties."""
+        return self._base_is_named or bool(self._changes)
+
     def named_at(self, end_offset: int) -> VoterSet | None:
-        """The same, None when no entry had named one, and the properties count."""
+        """The same, None when neither formatting nor an entry had named one, and the properties count."""
         is_named = self._base_is_named or any(offset < end_offset for offset, _ in self._changes)
         return self.at(end_offset) if is_named else None
 

@@ -60,17 +60,16 @@ class _Rates:
 
     def after_idle(self, idle_ms: int) -> PartitionLoad:
         """The rates when nothing has come for so long."""
-        kept = self.weight * _left_after(idle_ms)
-        weight = kept + 1.0 - _left_after(idle_ms)
-        if idle_ms <= 0 or weight <= 0:
+        if idle_ms <= 0:
             return self.load
-        share, load = kept / weight, self.load
+        share, load = self.weight * _left_after(idle_ms) / _weight_of(idle_ms, self.weight), self.load
         return PartitionLoad(bytes_in=load.bytes_in * share, bytes_out=load.bytes_out * share, requests=load.requests * share)
 
     def idle(self, idle_ms: int) -> None:
         """Nothing has come for so long."""
-        self.load = self.after_idle(idle_ms)
-        self.weight = _weight_of(idle_ms, self.weight)
+        if idle_ms > 0:
+            self.load = self.after_idle(idle_ms)
+            self.weight = _weight_of(idle_ms, self.weight)
 
 
 def _left_after(elapsed_ms: int) -> float:
@@ -145,7 +144,7 @@ class LoadReports:
             return  # its successor has reported already
         if traffic.led_ms <= 0:
             if known is not None and known.reporter == node_id:
-                self._orphan(known)
+                self._orphan(known, reporter.clock_ms - elapsed_ms)
             return
         weighed_ms = min(elapsed_ms, traffic.led_ms)
         before_ms = reporter.clock_ms - weighed_ms
@@ -161,8 +160,9 @@ class LoadReports:
         known.rates.add(counts, counted_ms=traffic.led_ms, weighed_ms=weighed_ms)
         known.leader_epoch, known.at_ms, known.size = traffic.leader_epoch, reporter.clock_ms, traffic.size
 
-    def _orphan(self, known: _Known) -> None:
-        known.rates = _Rates(self._load(known), known.rates.weight)
+    def _orphan(self, known: _Known, idle_until_ms: int) -> None:
+        """Its reporter leads it no more, since about now; that nothing came counts up to this time of the reporter's clock."""
+        known.rates.idle(idle_until_ms - known.at_ms)
         known.reporter, known.at_ms = None, self._now_ms
 
     def _load(self, known: _Known) -> PartitionLoad:
@@ -176,11 +176,11 @@ class LoadReports:
 
     def forget(self, node_id: NodeId) -> None:
         """This broker is gone, or a new process has its id: what it led is without a leader until another one reports it."""
-        if self._reporters.get(node_id) is not None:
+        reporter = self._reporters.pop(node_id, None)
+        if reporter is not None:
             for known in self._known.values():
                 if known.reporter == node_id:
-                    self._orphan(known)
-            del self._reporters[node_id]
+                    self._orphan(known, reporter.clock_ms)
 
     def forget_others(self, brokers: Collection[NodeId]) -> None:
         """Forgets every broker that is not among these."""

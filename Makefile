@@ -1,5 +1,5 @@
 # The door of the project; README.md shows it at work.
-# Variables: NODES PORT NAME NODE A B ONE_WAY SEED COUNT PROFILE BREAK PLAN HTML TIME FAULTS SUT PYTHON.
+# Variables: NODES PORT NAME NODE A B ONE_WAY SEED COUNT PROFILE BREAK PLAN HTML TIME FAULTS SUT WATCH EXECUTE PYTHON.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -70,6 +70,10 @@ partition: $(VENV)/.runtime ## cut the network between nodes: A=1 B=2,3 (ONE_WAY
 
 heal: $(VENV)/.runtime ## undo every cut
 	@$(CLUSTER) heal $(NAMED)
+
+.PHONY: balance
+balance: $(VENV)/.runtime ## who carries how much, and what would move: WATCH=1 (seconds), EXECUTE=1
+	@$(RUN) balance $(NAMED) $(if $(WATCH),--watch $(WATCH)) $(if $(filter-out 0,$(EXECUTE)),--execute)
 
 .PHONY: chaos
 chaos: $(VENV)/.dev ## break a real cluster under load, and judge: TIME=120 FAULTS=kill,pause SUT=kafka BREAK=rule SEED=1 NODES=3

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from raftkafka.cli.balance_command import balance
 from raftkafka.cli.chaos_commands import chaos
 from raftkafka.cli.check_command import check
 from raftkafka.cli.cluster_commands import cluster_group
@@ -36,6 +37,7 @@ def commands() -> None:
       raftkafka cluster up                       three nodes on this machine
       raftkafka broker configs/server.properties one node in the foreground
       raftkafka topics --bootstrap-server localhost:9092 --list
+      raftkafka balance                          who carries how much, and what would move
       raftkafka sim --seed 7                     a simulated cluster, the same every time
     """
 
@@ -105,6 +107,7 @@ def config_check(path: str, overrides: tuple[str, ...]) -> None:
     click.echo(f"{path}: node {config.node_id}, {'+'.join(config.process_roles)}: good.")
 
 
+commands.add_command(balance)
 commands.add_command(chaos)
 commands.add_command(check)
 commands.add_command(profiles)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from raftkafka.tools.errors import ToolError, UsageError
 from raftkafka.tools.registry import TOOLS
@@ -32,15 +32,20 @@ def run_program(subcommand: str, arguments: Sequence[str]) -> int:
 def run_tool(subcommand: str, arguments: Sequence[str]) -> int:
     """Runs the tool of that subcommand; returns its exit code. What is raised is a bug."""
     entry = TOOLS[subcommand]
+    return exit_code_of(lambda: importlib.import_module(entry.module).main(list(arguments)), hint=f"Try {entry.script}.sh --help.")
+
+
+def exit_code_of(work: Callable[[], int], *, hint: str = "") -> int:
+    """What `work` returns, or the exit code of the way it failed, which is told in one sentence. What is raised is a bug."""
     try:
         try:
-            code: int = importlib.import_module(entry.module).main(list(arguments))
+            code = work()
         finally:
             sys.stdout.flush()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except UsageError as error:
-        _say(f"{error}\nTry {entry.script}.sh --help." if error.hint else str(error))
+        _say(f"{error}\n{hint}" if error.hint else str(error))
         return error.exit_code
     except ToolError as error:
         _say(str(error))

@@ -1,0 +1,67 @@
+"""Asks a cluster how its load is spread. BalanceCluster is this project's own API; Apache Kafka closes the connection at it.
+
+Invariant: a request to execute is sent once; whether it was carried out is never guessed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+
+from raftkafka.base.errors import ErrorCode
+from raftkafka.client.cluster import ClusterClient, Unsupported
+from raftkafka.client.connection import ConnectionBroke
+from raftkafka.protocol.messages.balance_cluster import BalanceClusterRequest, BalanceClusterResponse
+from raftkafka.tools.errors import ToolError
+
+
+class NotServed(Exception):
+    """The brokers answer, but do not know BalanceCluster."""
+
+
+@attrs.frozen(kw_only=True)
+class LeaderCounts:
+    """What metadata alone says of one broker: partitions that it leads, that it should lead (is the first replica of), that it has."""
+
+    broker_id: int
+    leaders: int
+    preferred: int
+    replicas: int
+
+
+async def ask_balance(cluster: ClusterClient, *, execute: bool, timeout_ms: int) -> BalanceClusterResponse:
+    """The state and the plan of the active controller; with `execute` it carries out a round first.
+
+    `NotServed` where the brokers do not know the request, `ToolError` where the controller refuses.
+    """
+    request = BalanceClusterRequest(execute=execute, timeout_ms=timeout_ms)
+    try:
+        response: BalanceClusterResponse = await cluster.ask_controller(request, timeout_s=timeout_ms / 1000)
+    except Unsupported:
+        raise NotServed from None
+    except ConnectionBroke:
+        if execute:
+            raise
+        await cluster.metadata([])  # Somebody is there, so it is the request that is not known.
+        raise NotServed from None
+    if response.error_code != ErrorCode.NONE:
+        raise ToolError(response.error_message or ErrorCode(response.error_code).name)
+    return response
+
+
+async def count_leaders(cluster: ClusterClient) -> list[LeaderCounts]:
+    """What metadata alone shows of each live broker."""
+    metadata = await cluster.metadata()
+    leaders: Counter[int] = Counter()
+    preferred: Counter[int] = Counter()
+    replicas: Counter[int] = Counter()
+    for topic in metadata.topics:
+        for partition in topic.partitions:
+            leaders[partition.leader_id] += 1
+            preferred.update(partition.replica_nodes[:1])
+            replicas.update(partition.replica_nodes)
+    return [
+        LeaderCounts(broker_id=each, leaders=leaders[each], preferred=preferred[each], replicas=replicas[each])
+        for each in sorted(broker.node_id for broker in metadata.brokers)
+    ]

@@ -23,6 +23,7 @@ from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NodeId
 from raftkafka.base.observed import Observed, observed
 from raftkafka.base.rules import Rule
+from raftkafka.controller.balancer import Balancer
 from raftkafka.controller.cluster_control import (
     current_registration,
     decide_fence,
@@ -35,7 +36,6 @@ from raftkafka.controller.config_control import decide_alter_configs, decide_inc
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.directory_control import decide_assign_replicas
 from raftkafka.controller.isr_control import decide_alter_partition
-from raftkafka.controller.leader_balance import decide_preferred_balance
 from raftkafka.controller.leader_changes import without_epoch_bumps
 from raftkafka.controller.leader_elections import decide_elect_leaders
 from raftkafka.controller.load_reports import LoadReports
@@ -97,10 +97,10 @@ class QuorumController:
         self._appended_offset = -1
         self._sessions = BrokerSessions(settings.broker_session_timeout_ms)
         self._load_reports = LoadReports()
+        self._balancer = Balancer(settings, self._load_reports)
         self._waiting = WaitingAnswers()
         self._lost: dict[NodeId, tuple[bytes, int]] = {}
         self._observed: list[Observed] = []
-        self._next_balance_ms = FAR_FUTURE_MS
         self._answers_early = not settings.applies(Rule.ANSWER_AFTER_COMMIT)
         self._bumps_leader_epochs = settings.applies(Rule.BUMP_LEADER_EPOCH)
         self._moves_late = not settings.applies(Rule.FENCE_AND_MOVE_TOGETHER)
@@ -126,8 +126,7 @@ class QuorumController:
         self._appended_offset = image.offset
         self._sessions.begin(image, now_ms)
         self._load_reports.begin(now_ms)
-        if self._settings.auto_leader_rebalance_enable:
-            self._next_balance_ms = now_ms + self._settings.leader_imbalance_check_interval_ms
+        self._balancer.begin(now_ms)
         self._observed.append(observed("controller-active", node=self._node_id, epoch=epoch, offset=image.offset))
         if not image.features:
             self._carry_out(_bootstrap(self._settings), now_ms)
@@ -202,7 +201,9 @@ class QuorumController:
         match request:
             case AlterPartition():
                 current_registration(image, request.node_id, request.broker_epoch)
-                return decide_alter_partition(image, request, settings)
+                decision = decide_alter_partition(image, request, settings)
+                self._balancer.homecomings.isr_changed(image, decision.records, now_ms)
+                return decision
             case BrokerHeartbeat():
                 current_registration(image, request.node_id, request.broker_epoch)
                 self._sessions.heard(request.node_id, now_ms, request.applied_offset)
@@ -334,9 +335,8 @@ class QuorumController:
         if now_ms >= self._next_late_moves_ms:
             self._next_late_moves_ms = FAR_FUTURE_MS
             self._carry_out(decide_late_moves(self._pending, self._settings), now_ms)
-        if now_ms >= self._next_balance_ms:
-            self._next_balance_ms = now_ms + self._settings.leader_imbalance_check_interval_ms
-            self._carry_out(decide_preferred_balance(self._pending, self._settings), now_ms)
+        if now_ms >= self._balancer.next_deadline_ms():
+            self._carry_out(self._balancer.decide(self._pending, now_ms), now_ms)
 
     def next_deadline_ms(self) -> int:
         """When `tick` has something to do."""
@@ -345,7 +345,7 @@ class QuorumController:
         return min(
             self._sessions.next_deadline_ms(self._unfenced()),
             self._waiting.next_deadline_ms(),
-            self._next_balance_ms,
+            self._balancer.next_deadline_ms(),
             self._next_late_moves_ms,
         )
 

@@ -9,7 +9,7 @@ The algorithm, of one round
 1. Nothing is done while the hottest broker is within `tolerance` of the mean load, or the load is too small to matter.
 2. Of the partitions that the hottest broker leads and that did not move lately, each with each other live ISR member is a *move*; each with
    a partition that comes back in exchange, a *swap*. Taken is what brings the higher of the two brokers lowest; of equals, what moves
-   least. It must be worth its while (`_is_worth_it`), or nothing is done: then the reason is given.
+   least, and then where the rack is coolest. It must be worth its while (`is_worth_it`), or nothing is done: then the reason is given.
 3. This is repeated on the loads as they will be, until the hottest broker is within half the tolerance, so that a load that wavers does not
    cause a move every round; at most `max_moves` leaderships a round, none of them twice.
 
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import attrs
 
@@ -30,6 +31,9 @@ from raftkafka.base.ids import NodeId, PartitionKey
 
 REQUEST_COST_BYTES = 8 << 10
 """A request costs the event loop about as much as so many bytes (some 50 us)."""
+
+NO_FIXED_LOAD: Mapping[NodeId, float] = MappingProxyType({})
+NO_RACKS: Mapping[NodeId, str | None] = MappingProxyType({})
 
 SWAPPED_PARTITIONS = 64
 """For so many of the biggest partitions of the hottest broker exchanges are looked at; it bounds the time of a round."""
@@ -108,9 +112,11 @@ class BalancePlan:
     verdict: str
 
 
-def broker_loads(brokers: Collection[NodeId], partitions: Sequence[LoadedPartition]) -> dict[NodeId, float]:
-    """What each of the live brokers carries."""
-    loads = dict.fromkeys(sorted(brokers), 0.0)
+def broker_loads(
+    brokers: Collection[NodeId], partitions: Sequence[LoadedPartition], fixed: Mapping[NodeId, float] = NO_FIXED_LOAD
+) -> dict[NodeId, float]:
+    """What each of the live brokers carries; `fixed` is what a broker carries beside these partitions."""
+    loads = {node_id: fixed.get(node_id, 0.0) for node_id in sorted(brokers)}
     for partition in partitions:
         for replica in partition.replicas:
             if replica in loads:
@@ -119,16 +125,23 @@ def broker_loads(brokers: Collection[NodeId], partitions: Sequence[LoadedPartiti
     return loads
 
 
-def plan_leaders(brokers: Collection[NodeId], partitions: Sequence[LoadedPartition], limits: BalanceLimits) -> BalancePlan:
+def plan_leaders(
+    brokers: Collection[NodeId],
+    partitions: Sequence[LoadedPartition],
+    limits: BalanceLimits,
+    *,
+    fixed: Mapping[NodeId, float] = NO_FIXED_LOAD,
+    racks: Mapping[NodeId, str | None] = NO_RACKS,
+) -> BalancePlan:
     """One round for these live brokers; no moves when the load is balanced, negligible, or cannot be lowered by moving leaders."""
-    before = broker_loads(brokers, partitions)
-    board = _Board(dict(before), partitions)
+    before = broker_loads(brokers, partitions, fixed)
+    board = _Board(dict(before), partitions, racks)
     moves: list[LeaderMove] = []
     while True:
         verdict = _at_rest(board.loads, limits, limits.tolerance / 2 if moves else limits.tolerance)
         if verdict:
             break
-        step = _best_step(board, min_gain=limits.min_gain * _mean(board.loads))
+        step = _best_step(board, min_gain=limits.min_gain * mean_load(board.loads))
         if step is None:
             verdict = _why_stuck(board, partitions)
             break
@@ -146,8 +159,9 @@ Step = tuple[tuple[LoadedPartition, NodeId], ...]
 class _Board:
     """The loads and leaders as they will be after the moves so far."""
 
-    def __init__(self, loads: dict[NodeId, float], partitions: Sequence[LoadedPartition]) -> None:
+    def __init__(self, loads: dict[NodeId, float], partitions: Sequence[LoadedPartition], racks: Mapping[NodeId, str | None]) -> None:
         self.loads = loads
+        self._racks = racks
         self.led = {partition.key: partition.leader for partition in partitions}
         self._movable: dict[NodeId, list[LoadedPartition]] = {}
         for partition in sorted(partitions, key=lambda each: (each.shift, each.key)):
@@ -157,6 +171,14 @@ class _Board:
     def movable(self, leader: NodeId) -> Sequence[LoadedPartition]:
         """What a broker leads and may still give away in this round, by shift."""
         return self._movable.get(leader, ())
+
+    def rack_loads(self) -> dict[NodeId, float]:
+        """For each broker what all in its rack carry together."""
+        by_rack: dict[str | None, float] = {}
+        for node_id, load in self.loads.items():
+            rack = self._racks.get(node_id)
+            by_rack[rack] = by_rack.get(rack, 0.0) + load
+        return {node_id: by_rack[self._racks.get(node_id)] for node_id in self.loads}
 
     def make(self, step: Step) -> list[LeaderMove]:
         before = dict(self.loads)
@@ -186,7 +208,7 @@ def hottest(loads: Mapping[NodeId, float]) -> NodeId:
     return min(loads, key=lambda node_id: (-loads[node_id], node_id))
 
 
-def _mean(loads: Mapping[NodeId, float]) -> float:
+def mean_load(loads: Mapping[NodeId, float]) -> float:
     return sum(loads.values()) / len(loads)
 
 
@@ -197,7 +219,7 @@ def _at_rest(loads: Mapping[NodeId, float], limits: BalanceLimits, tolerance: fl
     highest = loads[hottest(loads)]
     if highest < limits.negligible_load:
         return "the load is too small to matter"
-    if highest <= _mean(loads) * (1 + tolerance):
+    if highest <= mean_load(loads) * (1 + tolerance):
         return f"no broker carries more than {100 * tolerance:.0f} % above the mean"
     return ""
 
@@ -206,20 +228,21 @@ def _best_step(board: _Board, *, min_gain: float) -> Step | None:
     """What brings the higher of its two brokers lowest; None when nothing that does is worth its while."""
     hot = hottest(board.loads)
     hot_load = board.loads[hot]
-    best: tuple[float, float, tuple[PartitionKey, ...]] | None = None
+    rack_loads = board.rack_loads()
+    best: tuple[float, float, float, tuple[PartitionKey, ...]] | None = None
     best_step: Step | None = None
     for step, shift in _steps(board, hot):
         peak = max(hot_load - shift, board.loads[step[0][1]] + shift)
         moving = sum(partition.shift for partition, _ in step)
-        if not _is_worth_it(gain=hot_load - peak, moving=moving, min_gain=min_gain):
+        if not is_worth_it(gain=hot_load - peak, moving=moving, min_gain=min_gain):
             continue
-        rank = (peak, moving, tuple(partition.key for partition, _ in step))
+        rank = (peak, moving, rack_loads[step[0][1]], tuple(partition.key for partition, _ in step))
         if best is None or rank < best:
             best, best_step = rank, step
     return best_step
 
 
-def _is_worth_it(*, gain: float, moving: float, min_gain: float) -> bool:
+def is_worth_it(*, gain: float, moving: float, min_gain: float) -> bool:
     """Whether it cools the hotter of two brokers notably, or, where partitions are small, by half at least of what moves."""
     return gain >= min(min_gain, moving / 2)
 

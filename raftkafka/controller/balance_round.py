@@ -1,0 +1,146 @@
+"""One round of balance as a plan: which leaderships go home, which move because of load, and why there are no more.
+
+Going home and spreading the load are two goals; so that they do not fight, the load comes first. A partition goes home if its first replica
+would then be within half the tolerance of the mean (or below half of what matters at all), or if that makes the hotter of the two
+brokers notably cooler. Then the planner of loads moves what is still needed, but nothing that has just gone home.
+
+Invariants (property tests): going home makes no broker hotter than half the tolerance allows, or than the one that it cools was; so it gives
+the planner of loads nothing to do, and under a steady load both come to rest.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from raftkafka.base.ids import NodeId, PartitionKey
+from raftkafka.controller.leader_balance import AwayLeader
+from raftkafka.controller.load_balance import (
+    BalanceLimits,
+    LeaderMove,
+    LoadedPartition,
+    broker_loads,
+    is_worth_it,
+    mean_load,
+    plan_leaders,
+)
+from raftkafka.controller.load_view import LoadView
+
+
+class MoveKind(enum.Enum):
+    """What moves."""
+
+    LEADER = "leader"
+    REPLICA = "replica"
+
+
+@attrs.frozen(kw_only=True)
+class PlannedMove:
+    """A leadership, or a replica, that moves from one broker to another. `replicas_after` is empty where only the leader changes."""
+
+    key: PartitionKey
+    name: str
+    kind: MoveKind = MoveKind.LEADER
+    source: NodeId
+    target: NodeId
+    replicas_after: tuple[NodeId, ...] = ()
+    why: str
+
+
+@attrs.frozen(kw_only=True)
+class BalanceRound:
+    """The moves in their order, the loads before and after, and why there are no further moves. `shifting` are those that move load."""
+
+    moves: tuple[PlannedMove, ...]
+    before: Mapping[NodeId, float]
+    after: Mapping[NodeId, float]
+    verdict: str
+    shifting: frozenset[PartitionKey] = frozenset()
+
+
+def plan_home(view: LoadView, away: Sequence[AwayLeader]) -> BalanceRound:
+    """All of these go home, whatever the load."""
+    loads = broker_loads(view.brokers, view.partitions, view.rest)
+    moves = tuple(_home_move(view, each, "") for each in away)
+    targets = {each.key: each.home for each in away}
+    after = broker_loads(view.brokers, _led_by(view.partitions, targets), view.rest)
+    verdict = "every partition that should is led by its first replica" if not moves else "the first replicas of these can lead again"
+    return BalanceRound(moves=moves, before=loads, after=after, verdict=verdict)
+
+
+def plan_round(view: LoadView, away: Sequence[AwayLeader], limits: BalanceLimits, *, spreads: bool = True) -> BalanceRound:
+    """Of the partitions that are away those go home that the load allows; then, if it `spreads`, the load is spread."""
+    before = broker_loads(view.brokers, view.partitions, view.rest)
+    loads = dict(before)
+    homes = _homes_within(view, away, limits, loads)
+    targets = {each.key: each.home for each in away if each.key in homes}
+    shifting = [each.key for each in view.partitions if each.key in homes]
+    left = attrs.evolve(limits, max_moves=max(limits.max_moves - len(shifting), 0) if spreads else 0)
+    plan = plan_leaders(view.brokers, _led_by(view.partitions, targets), left, fixed=view.rest, racks=view.racks)
+    moves = [_home_move(view, each, homes[each.key]) for each in away if each.key in homes]
+    moves += [_load_move(each, before) for each in plan.moves]
+    return BalanceRound(
+        moves=tuple(moves),
+        before=before,
+        after=plan.after,
+        verdict=plan.verdict,
+        shifting=frozenset((*shifting, *(each.key for each in plan.moves))),
+    )
+
+
+def away_under_load(view: LoadView) -> list[AwayLeader]:
+    """Those of the partitions with traffic that their first replica could lead."""
+    found = []
+    for each in view.partitions:
+        if each.leader != each.replicas[0] and each.replicas[0] in each.candidates and not each.resting:
+            partition = view.image.partition(each.key)
+            assert partition is not None
+            found.append(AwayLeader(key=each.key, partition=partition))
+    return found
+
+
+def _homes_within(view: LoadView, away: Sequence[AwayLeader], limits: BalanceLimits, loads: dict[NodeId, float]) -> dict[PartitionKey, str]:
+    """Who may go home, with what is to be said of the load; `loads` becomes what it is then. Idle ones always may."""
+    loaded = {each.key: each for each in view.partitions}
+    homes = {each.key: "" for each in away if each.key not in loaded}
+    going = [loaded[each.key] for each in away if each.key in loaded and not loaded[each.key].resting]
+    if not going:
+        return homes
+    mean = mean_load(loads)
+    allowed = max(mean * (1 + limits.tolerance / 2), limits.negligible_load / 2)
+    room = limits.max_moves
+    for partition in sorted(going, key=lambda each: (-each.shift, each.key)):
+        home, source, shift = partition.replicas[0], partition.leader, partition.shift
+        then = loads[home] + shift
+        gain = loads[source] - max(loads[source] - shift, then)
+        worth = gain > 0 and is_worth_it(gain=gain, moving=shift, min_gain=limits.min_gain * mean)
+        if room and (then <= allowed or worth):
+            room -= 1
+            loads[source] -= shift
+            loads[home] = then
+            homes[partition.key] = f"; then it carries {rate(then)} and broker {source} {rate(loads[source])}"
+    return homes
+
+
+def _led_by(partitions: Sequence[LoadedPartition], targets: Mapping[PartitionKey, NodeId]) -> list[LoadedPartition]:
+    return [attrs.evolve(each, leader=targets[each.key], resting=True) if each.key in targets else each for each in partitions]
+
+
+def _home_move(view: LoadView, away: AwayLeader, of_load: str) -> PlannedMove:
+    name = f"{view.image.topics.by_id[away.key.topic_id].name}-{away.key.partition}"
+    why = f"broker {away.home} is its first replica and in sync{of_load}"
+    return PlannedMove(key=away.key, name=name, source=away.partition.leader, target=away.home, why=why)
+
+
+def _load_move(move: LeaderMove, before: Mapping[NodeId, float]) -> PlannedMove:
+    excess = 100 * move.source_load / mean_load(before) - 100
+    carried = f"broker {move.source} carries {rate(move.source_load)}, {excess:.0f} % above the mean" if excess > 0 else "in exchange"
+    why = f"{carried}; then it carries {rate(move.source_load_after)} and broker {move.target} {rate(move.target_load_after)}"
+    return PlannedMove(key=move.key, name=move.name, source=move.source, target=move.target, why=why)
+
+
+def rate(load: float) -> str:
+    """A load for people."""
+    return f"{load / 1e6:.1f} MB/s" if load >= 1e5 else f"{load / 1e3:.1f} kB/s"

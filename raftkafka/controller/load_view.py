@@ -1,0 +1,70 @@
+"""What the balancer sees at one moment: the live brokers and the partitions with traffic, out of the metadata and the reports of load.
+
+It is made for a round and dropped after it. Its cost is that of the partitions with traffic, never of the idle ones.
+
+Invariant: a *candidate* for a leadership may lead the partition now (live, its log directory works), is in the ISR, and is not about to be
+removed from the replicas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Protocol
+
+from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
+from raftkafka.controller.leader_changes import active_brokers, may_lead
+from raftkafka.controller.load_balance import LoadedPartition, PartitionLoad
+from raftkafka.controller.reassignment import is_reassigning
+from raftkafka.metadata.image import MetadataImage
+from raftkafka.metadata.topics import PartitionRegistration
+
+UNMOVED_TOPICS = frozenset({"__consumer_offsets"})
+"""Their load counts, but it moves nothing: whoever leads a partition of it coordinates groups, which would have to find it again."""
+
+
+class Loads(Protocol):
+    """What brokers have reported (`controller.load_reports`)."""
+
+    def is_settled(self, brokers: Collection[NodeId]) -> bool: ...
+
+    def load_of(self, key: PartitionKey) -> PartitionLoad: ...
+
+    def size_of(self, key: PartitionKey) -> int: ...
+
+    def loaded(self) -> Iterator[tuple[PartitionKey, PartitionLoad]]: ...
+
+    def rest_of(self, node_id: NodeId) -> PartitionLoad: ...
+
+
+class LoadView:
+    """See the module. `resting` are the partitions that moved lately."""
+
+    def __init__(self, image: MetadataImage, loads: Loads, resting: Collection[PartitionKey]) -> None:
+        self.image = image
+        self.live = active_brokers(image)
+        self.brokers = sorted(self.live)
+        self.partitions: list[LoadedPartition] = []
+        for key, load in loads.loaded():
+            topic = image.topics.by_id.get(key.topic_id)
+            partition = None if topic is None else topic.partitions.get(key.partition)
+            if topic is None or partition is None:
+                continue
+            may_move = key not in resting and topic.name not in UNMOVED_TOPICS
+            self.partitions.append(self._loaded(key, partition, load, may_move=may_move))
+        self.rest = {node_id: loads.rest_of(node_id).of_leader(1) for node_id in self.brokers}
+        self.racks = {node_id: image.brokers[node_id].rack for node_id in self.brokers}
+        self.is_settled = loads.is_settled(self.brokers)
+
+    def _loaded(self, key: PartitionKey, partition: PartitionRegistration, load: PartitionLoad, *, may_move: bool) -> LoadedPartition:
+        """One partition as the planner sees it; one without a leader, or in a reassignment, stays as it is."""
+        can_lead = may_lead(self.image, partition, self.live)
+        name = f"{self.image.topics.by_id[key.topic_id].name}-{key.partition}"
+        return LoadedPartition(
+            key=key,
+            name=name,
+            leader=partition.leader,
+            replicas=partition.replicas,
+            candidates=tuple(replica for replica in partition.isr if can_lead(replica)),
+            load=load,
+            resting=not may_move or partition.leader == NO_NODE or is_reassigning(partition),
+        )

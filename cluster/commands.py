@@ -54,6 +54,9 @@ def up(*, name: str, node_count: int | None, first_port: int | None) -> None:
             write_node_files(layout, node)
             start_process(node)
         _wait_ready(layout, stopped)
+        if not layout.formed:
+            layout = attrs.evolve(layout, formed=True)
+            save_layout(layout)
     _show_welcome(layout, ready_s=time.monotonic() - started_at if stopped else None)
 
 
@@ -190,7 +193,8 @@ def _layout_for_start(name: str, node_count: int | None, first_port: int | None)
     if wanted != (layout.node_count, layout.first_port):
         raise ClusterError(
             f"cluster {name} exists with NODES={layout.node_count} PORT={layout.first_port}, and keeps them with its data. "
-            f"`make cluster-clean` deletes it; or start another beside it: make cluster NODES={wanted[0]} PORT=<port> NAME=other"
+            "`make scale-out` adds a node and `make scale-in` removes one; `make cluster-clean` deletes the cluster; "
+            f"or start another beside it: make cluster NODES={wanted[0]} PORT=<port> NAME=other"
         )
     return layout
 
@@ -202,14 +206,15 @@ def _wait_ready(layout: ClusterLayout, nodes: Sequence[NodeLayout]) -> None:
     from cluster.health import wait_until_ready
 
     running = [node for node in layout.nodes if process_state(node) is ProcessState.RUNNING]
-    majority = len(running) > layout.node_count // 2
+    voters = [node for node in running if node.is_controller]
+    majority = len(voters) > len(layout.controllers) // 2
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         for node in nodes:
             if pid_of(node) is None:
                 raise ClusterError(f"node {node.node_id} ended while starting. The end of {node.log_path}:\n{_log_tail(node)}")
         if not majority:
-            print(f"Only {len(running)} of {layout.node_count} nodes run: without a majority no broker can be unfenced.")
+            print(f"Only {len(voters)} of {len(layout.controllers)} controllers run: without a majority no broker can be unfenced.")
             return
         if trio.run(lambda: wait_until_ready(layout, running, timeout_s=0.5)):
             return

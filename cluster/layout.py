@@ -1,19 +1,28 @@
-"""Where a cluster lives on disk and which ports its nodes have: `.raftkafka/<name>/`, one directory per node.
+"""Where a cluster lives on disk and which nodes it has: `.raftkafka/<name>/`, one directory per node.
 
-    .raftkafka/dev/cluster.json                 name, cluster id, number of nodes, first port
+    .raftkafka/dev/cluster.json                 name, cluster id, first port, and each node's id, ports, roles and state
     .raftkafka/dev/node1/server.properties      written once, then yours to edit
     .raftkafka/dev/node1/data/  broker.log  pid
 
-Invariant: node i listens for clients on `first_port + i - 1`; its controller listener is 10000 above that, or below where that is no port.
+Invariants
+- Node i listens for clients on `first_port + i - 1` (if that is taken when it is added, on the next free port); its controller listener is
+  10000 above that, or below where that is no port.
+- The id of a node that has gone is not given again: what still speaks of it means nobody else.
+- A node that is being added or removed says so in its state, so that a command that was interrupted can go on.
+- Only before a cluster is `formed` a node is formatted as one of its first voters; who comes later, or comes back empty, is none until the
+  quorum takes it.
 """
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import random
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -31,14 +40,32 @@ class ClusterError(Exception):
     """What was asked cannot be done; the text says why and what to do next."""
 
 
+class NodeState(enum.Enum):
+    """Whether a node is there for good, or on its way in or out."""
+
+    MEMBER = "member"
+    JOINING = "joining"
+    LEAVING = "leaving"
+
+
+BROKER, CONTROLLER = "broker", "controller"
+BOTH_ROLES = (BROKER, CONTROLLER)
+
+
 @attrs.frozen(kw_only=True)
 class NodeLayout:
-    """One node's id, ports and files."""
+    """One node's id, ports, roles and files."""
 
     node_id: int
     port: int
     controller_port: int
     directory: Path
+    roles: tuple[str, ...] = BOTH_ROLES
+    state: NodeState = NodeState.MEMBER
+
+    @property
+    def is_controller(self) -> bool:
+        return CONTROLLER in self.roles
 
     @property
     def properties_path(self) -> Path:
@@ -72,25 +99,27 @@ class NodeLayout:
 
 @attrs.frozen(kw_only=True)
 class ClusterLayout:
-    """A cluster's name, id and nodes."""
+    """A cluster's name, id and nodes, in the order of their ids."""
 
     name: str
     cluster_id: str
-    node_count: int
     first_port: int
     directory: Path
+    nodes: tuple[NodeLayout, ...]
+    next_id: int
+    """The id of the next node that is added."""
+    formed: bool = True
+    """Whether the cluster has been up once: from then on the quorum alone says who votes."""
+    first_voters: Mapping[int, str] = attrs.field(factory=dict)
+    """The directory ids of the controllers that began, by node id; empty in clusters of before that were formatted with fixed voters."""
 
     @property
-    def nodes(self) -> tuple[NodeLayout, ...]:
-        return tuple(
-            NodeLayout(
-                node_id=number,
-                port=self.first_port + number - 1,
-                controller_port=controller_port_of(self.first_port + number - 1),
-                directory=self.directory / f"node{number}",
-            )
-            for number in range(1, self.node_count + 1)
-        )
+    def node_count(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def controllers(self) -> tuple[NodeLayout, ...]:
+        return tuple(node for node in self.nodes if node.is_controller)
 
     @property
     def bootstrap(self) -> str:
@@ -101,7 +130,21 @@ class ClusterLayout:
         for node in self.nodes:
             if node.node_id == node_id:
                 return node
-        raise ClusterError(f"cluster {self.name} has no node {node_id}. Its nodes are 1 to {self.node_count}.")
+        raise ClusterError(f"cluster {self.name} has no node {node_id}. Its nodes are {_listed([each.node_id for each in self.nodes])}.")
+
+    def with_node(self, node: NodeLayout) -> ClusterLayout:
+        """The layout with this node, or with it instead of the one of the same id."""
+        others = [each for each in self.nodes if each.node_id != node.node_id]
+        nodes = sorted([*others, node], key=lambda each: each.node_id)
+        return attrs.evolve(self, nodes=tuple(nodes), next_id=max(self.next_id, node.node_id + 1))
+
+    def without_node(self, node_id: int) -> ClusterLayout:
+        """The layout without a node; its id is not given again."""
+        return attrs.evolve(self, nodes=tuple(each for each in self.nodes if each.node_id != node_id))
+
+    def in_state(self, state: NodeState) -> tuple[NodeLayout, ...]:
+        """The nodes on their way in, or out."""
+        return tuple(node for node in self.nodes if node.state is state)
 
 
 def controller_port_of(port: int) -> int:
@@ -119,18 +162,57 @@ def load_layout(name: str) -> ClusterLayout | None:
     """The layout of an existing cluster; None when there is none of this name."""
     directory = _directory(name)
     try:
-        stored = json.loads((directory / "cluster.json").read_text())
-        return ClusterLayout(
-            name=name,
-            cluster_id=str(stored["cluster_id"]),
-            node_count=int(stored["nodes"]),
-            first_port=int(stored["port"]),
-            directory=directory,
-        )
+        return _layout_from(json.loads((directory / "cluster.json").read_text()), name, directory)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ClusterError(f"{directory}/cluster.json is damaged. `make cluster-clean` deletes the cluster, data included.") from None
+
+
+def _layout_from(stored: dict[str, Any], name: str, directory: Path) -> ClusterLayout:
+    """What the file says; files of before have the number of the nodes instead of the nodes."""
+    first_port = int(stored["port"])
+    if isinstance(stored["nodes"], int):
+        nodes = _first_nodes(stored["nodes"], first_port, directory)
+    else:
+        nodes = tuple(_node_from(each, directory) for each in stored["nodes"])
+    return ClusterLayout(
+        name=name,
+        cluster_id=str(stored["cluster_id"]),
+        first_port=first_port,
+        directory=directory,
+        nodes=nodes,
+        next_id=int(stored.get("next_id", len(nodes) + 1)),
+        formed=bool(stored.get("formed", True)),
+        first_voters={int(node_id): str(text) for node_id, text in stored.get("first_voters", {}).items()},
+    )
+
+
+def _node_from(stored: dict[str, Any], directory: Path) -> NodeLayout:
+    return NodeLayout(
+        node_id=int(stored["id"]),
+        port=int(stored["port"]),
+        controller_port=int(stored["controller_port"]),
+        directory=_node_directory(directory, int(stored["id"])),
+        roles=tuple(str(role) for role in stored["roles"]),
+        state=NodeState(stored["state"]),
+    )
+
+
+def _first_nodes(count: int, first_port: int, directory: Path) -> tuple[NodeLayout, ...]:
+    return tuple(
+        NodeLayout(
+            node_id=node_id,
+            port=first_port + node_id - 1,
+            controller_port=controller_port_of(first_port + node_id - 1),
+            directory=_node_directory(directory, node_id),
+        )
+        for node_id in range(1, count + 1)
+    )
+
+
+def _node_directory(directory: Path, node_id: int) -> Path:
+    return directory / f"node{node_id}"
 
 
 def existing_layout(name: str) -> ClusterLayout:
@@ -147,15 +229,63 @@ def new_layout(*, name: str, node_count: int, first_port: int) -> ClusterLayout:
         raise ClusterError(f"a cluster on one machine has 1 to {MAX_NODES} nodes, not {node_count}.")
     if not 1024 <= first_port <= 65_535 - node_count + 1:
         raise ClusterError(f"PORT={first_port} leaves no room for {node_count} nodes. Choose one from 1024 to {65_535 - node_count + 1}.")
-    cluster_id = id_to_text(random_id(random.SystemRandom()))
-    return ClusterLayout(name=name, cluster_id=cluster_id, node_count=node_count, first_port=first_port, directory=_directory(name))
+    rng = random.SystemRandom()
+    directory = _directory(name)
+    return ClusterLayout(
+        name=name,
+        cluster_id=id_to_text(random_id(rng)),
+        first_port=first_port,
+        directory=directory,
+        nodes=_first_nodes(node_count, first_port, directory),
+        next_id=node_count + 1,
+        formed=False,
+        first_voters={node_id: id_to_text(random_id(rng)) for node_id in range(1, node_count + 1)},
+    )
+
+
+def added_node(layout: ClusterLayout, *, port: int, roles: Sequence[str]) -> NodeLayout:
+    """The next node of a cluster, on its way in."""
+    if layout.node_count >= MAX_NODES:
+        raise ClusterError(f"cluster {layout.name} has {layout.node_count} nodes; on one machine there are {MAX_NODES} at most.")
+    node_id = layout.next_id
+    return NodeLayout(
+        node_id=node_id,
+        port=port,
+        controller_port=controller_port_of(port),
+        directory=_node_directory(layout.directory, node_id),
+        roles=tuple(roles),
+        state=NodeState.JOINING,
+    )
 
 
 def save_layout(layout: ClusterLayout) -> None:
-    """Writes what `load_layout` reads."""
+    """Writes what `load_layout` reads, all of it or nothing."""
     layout.directory.mkdir(parents=True, exist_ok=True)
-    stored = {"name": layout.name, "cluster_id": layout.cluster_id, "nodes": layout.node_count, "port": layout.first_port}
-    (layout.directory / "cluster.json").write_text(json.dumps(stored, indent=2) + "\n")
+    stored = {
+        "name": layout.name,
+        "cluster_id": layout.cluster_id,
+        "port": layout.first_port,
+        "formed": layout.formed,
+        "first_voters": layout.first_voters,
+        "next_id": layout.next_id,
+        "nodes": [
+            {
+                "id": node.node_id,
+                "port": node.port,
+                "controller_port": node.controller_port,
+                "roles": node.roles,
+                "state": node.state.value,
+            }
+            for node in layout.nodes
+        ],
+    }
+    temporary = layout.directory / "cluster.json.tmp"
+    temporary.write_text(json.dumps(stored, indent=2) + "\n")
+    temporary.replace(layout.directory / "cluster.json")
+
+
+def _listed(node_ids: Sequence[int]) -> str:
+    return ", ".join(map(str, node_ids)) or "none"
 
 
 def _directory(name: str) -> Path:

@@ -15,18 +15,18 @@ from raftkafka.storage.meta_properties import META_PROPERTIES_FILE, MetaProperti
 
 def server_properties(layout: ClusterLayout, node: NodeLayout) -> str:
     """The text of a node's `server.properties`."""
-    voters = ",".join(f"{each.node_id}@{each.controller_address}" for each in layout.nodes)
     replicas = min(3, layout.node_count)
+    controller_listener = f",CONTROLLER://{HOST}:{node.controller_port}" if node.is_controller else ""
     return f"""\
 # Node {node.node_id} of cluster {layout.name}, written by `make cluster`. Edit it as you like: it is not written again.
 
 node.id={node.node_id}
-process.roles=broker,controller
+process.roles={",".join(node.roles)}
 
-listeners=PLAINTEXT://{HOST}:{node.port},CONTROLLER://{HOST}:{node.controller_port}
+listeners=PLAINTEXT://{HOST}:{node.port}{controller_listener}
 advertised.listeners=PLAINTEXT://{HOST}:{node.port}
 controller.listener.names=CONTROLLER
-controller.quorum.voters={voters}
+{_quorum_keys(layout, node)}
 
 log.dirs={node.data_dir}
 
@@ -37,6 +37,14 @@ offsets.topic.replication.factor={replicas}
 # Kafka waits three seconds for more consumers of a new group: good in production, a nuisance on a desk.
 group.initial.rebalance.delay.ms=0
 """
+
+
+def _quorum_keys(layout: ClusterLayout, node: NodeLayout) -> str:
+    """How it finds the controllers: the first nodes vote from the start, who comes later asks those that are there."""
+    others = [each for each in layout.controllers if each.node_id != node.node_id]
+    if node.node_id in layout.first_voters or not others:
+        return "controller.quorum.voters=" + ",".join(f"{each.node_id}@{each.controller_address}" for each in layout.controllers)
+    return "controller.quorum.bootstrap.servers=" + ",".join(each.controller_address for each in others)
 
 
 def write_node_files(layout: ClusterLayout, node: NodeLayout) -> None:

@@ -35,11 +35,11 @@ def nodes_table(
         rows.append(
             [
                 str(node.node_id),
-                "broker+controller",
+                "+".join(node.roles),
                 _node_state(node, states[node.node_id], views.get(node.node_id), view),
                 _quorum_role(node, states[node.node_id], view),
                 node.address,
-                node.controller_address,
+                node.controller_address if node.is_controller else "-",
                 "-" if pid is None else str(pid),
             ]
         )
@@ -108,7 +108,9 @@ def _node_state(node: NodeLayout, process: ProcessState, own: NodeView | None, b
 def _quorum_role(node: NodeLayout, process: ProcessState, view: NodeView | None) -> str:
     if view is None or process is ProcessState.STOPPED:
         return "-"
-    return "leader" if view.quorum.leader_id == node.node_id else "follower"
+    if view.quorum.leader_id == node.node_id:
+        return "leader"
+    return "follower" if node.node_id in view.quorum.end_offsets or not view.quorum.end_offsets else "observer"
 
 
 def _leader(partition: PartitionView) -> str:

@@ -13,7 +13,16 @@ import pytest
 
 from cluster import commands, processes
 from cluster.health import NodeView, PartitionView, QuorumView, best_view
-from cluster.layout import ClusterError, ClusterLayout, controller_port_of, load_layout, new_layout, save_layout
+from cluster.layout import (
+    ClusterError,
+    ClusterLayout,
+    NodeState,
+    added_node,
+    controller_port_of,
+    load_layout,
+    new_layout,
+    save_layout,
+)
 from cluster.node_files import server_properties, write_node_files
 from cluster.ports import free_range, require_free
 from cluster.processes import ProcessState, process_state, start_process
@@ -94,6 +103,38 @@ def test_impossible_size_or_port_is_refused(nodes: int, port: int) -> None:
 def test_name_that_would_leave_the_directory_is_refused() -> None:
     with pytest.raises(ClusterError, match="not a cluster name"):
         load_layout("../x")
+
+
+def test_layout_is_read_as_it_was_written(layout: ClusterLayout) -> None:
+    assert load_layout("dev") == layout
+    assert (layout.formed, list(layout.first_voters)) == (False, [1, 2, 3])
+    grown = layout.with_node(added_node(layout, port=layout.first_port + 3, roles=["broker"]))
+    save_layout(grown)
+    assert load_layout("dev") == grown
+    assert [node.node_id for node in grown.in_state(NodeState.JOINING)] == [4]
+
+
+def test_layout_of_an_older_version_is_read(layout: ClusterLayout) -> None:
+    (layout.directory / "cluster.json").write_text(json.dumps({"name": "dev", "cluster_id": "x", "nodes": 3, "port": layout.first_port}))
+    old = load_layout("dev")
+    assert old is not None
+    assert (old.nodes, old.next_id, old.formed, old.first_voters) == (layout.nodes, 4, True, {})
+
+
+def test_id_of_a_node_that_has_gone_is_not_given_again(layout: ClusterLayout) -> None:
+    grown = layout.with_node(added_node(layout, port=1, roles=["broker"])).without_node(4)
+    assert added_node(grown, port=1, roles=["broker"]).node_id == 5
+    with pytest.raises(ClusterError, match=r"has no node 4. Its nodes are 1, 2, 3\."):
+        grown.node(4)
+
+
+def test_node_that_comes_later_asks_the_controllers_for_the_quorum(layout: ClusterLayout) -> None:
+    grown = layout.with_node(added_node(layout, port=layout.first_port + 3, roles=["broker"]))
+    text = server_properties(grown, grown.node(4))
+    assert "process.roles=broker\n" in text
+    assert f"controller.quorum.bootstrap.servers={layout.nodes[0].controller_address}," in text
+    write_node_files(grown, grown.node(4))
+    assert load_config(grown.node(4).properties_path).notices == ()
 
 
 def test_taken_port_is_named_with_a_way_out(layout: ClusterLayout) -> None:

@@ -32,8 +32,10 @@ class BrokerConfig:
     controller_listener_name: str
     advertised_listeners: tuple[ListenerEndpoint, ...]
     inter_broker_listener_name: str
+    controller_endpoint: ListenerEndpoint | None
+    """Where other controllers reach this one."""
     quorum_voters: Mapping[NodeId, HostPort]
-    """Who votes until the metadata log says otherwise."""
+    """Who votes until formatting or the metadata log says otherwise."""
     quorum_contacts: tuple[HostPort, ...]
     """Where to ask for the quorum when no voter is known by its id (`controller.quorum.bootstrap.servers`)."""
     log_dirs: tuple[str, ...]
@@ -108,6 +110,7 @@ class BrokerConfig:
     initial_broker_registration_timeout_ms: int
     broker_heartbeat_interval_ms: int
     broker_session_timeout_ms: int
+    controller_quorum_auto_join_enable: bool
     controller_quorum_election_timeout_ms: int
     controller_quorum_fetch_timeout_ms: int
     controller_quorum_request_timeout_ms: int

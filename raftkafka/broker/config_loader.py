@@ -151,6 +151,9 @@ class _Reader:
             broker_listeners=brokers,
             controller_listener=controllers[0] if controllers else None,
             controller_listener_name=controller_names[0],
+            controller_endpoint=next(
+                (each for each in (*advertised, *advertised_from(controllers)) if each.name in controller_names), None
+            ),
             advertised_listeners=tuple(each for each in advertised if each.name not in controller_names),
             inter_broker_listener_name=inter_broker,
             quorum_voters=voters,
@@ -291,6 +294,10 @@ class _Reader:
         if "broker" not in roles and brokers:
             extra = ", ".join(each.name for each in brokers)
             self._problem("listeners", f"{extra} is for clients, and this node is only a controller. Remove it, or add the role broker.")
+        if "controller" not in roles and self._typed("controller.quorum.auto.join.enable"):
+            self._problem(
+                "controller.quorum.auto.join.enable", "only a controller can join the quorum. Remove it, or add the role controller."
+            )
         if "controller" in roles and node_id not in voters and not contacts:
             self._problem("controller.quorum.voters", f"it does not name this node. Add {node_id}@<host>:<controller port>.")
         if "controller" not in roles and node_id in voters:

@@ -1,8 +1,8 @@
 """Connections between nodes on the controller listener: who dials whom, who is who, and what the end of a connection means.
 
-Every node dials every voter but itself, and those that become voters later. A node that knows no voter by its id dials its *contacts*
-(`controller.quorum.bootstrap.servers`) until one of them has said who it is. A message goes out on the own link, or, to a node that
-is no voter, on the connection which that node opened. Both sides begin with `Hello`.
+Every node dials every voter but itself, and those that become voters later. A node that knows no voter by its id, or that has known
+nobody to lead for a while, dials its *contacts* (`controller.quorum.bootstrap.servers`) until one of them has said who it is. A message
+goes out on the own link, or, to a node that is no voter, on the connection which that node opened. Both sides begin with `Hello`.
 
 Invariants
 - A message is acted on only after its sender said `Hello` with this cluster's id.
@@ -26,6 +26,8 @@ from raftkafka.broker.control import ControlMessage, Hello, decode_control, enco
 from raftkafka.broker.effects import CloseLink, LinkId, NodeEffect, OpenLink, SendOnLink
 
 REDIAL_BACKOFF_MS = 100
+CONTACT_PATIENCE_MS = 3_000
+"""So long a node that knows voters looks for a leader among them before it asks the contacts."""
 LINK_PREFIX = "control/"
 PROBE_PREFIX = "probe/"
 CONTACT_PREFIX = "contact/"
@@ -79,7 +81,7 @@ class ControlLinks:
         self._by_link_id: dict[LinkId, NodeId] = {}
         for node_id, (host, port) in sorted(peers.items()):
             self._add(node_id, host, port)
-        self._contacts = {
+        self._contacts: dict[LinkId, _Link] = {
             LinkId(f"{CONTACT_PREFIX}{number}"): _Link(LinkId(f"{CONTACT_PREFIX}{number}"), host, port)
             for number, (host, port) in enumerate(contacts)
         }
@@ -100,10 +102,24 @@ class ControlLinks:
             return None
         return _node_named_by(link_id)
 
-    def start(self) -> None:
-        """Dials every other voter, and the contacts."""
-        for link in (*self._links.values(), *self._contacts.values()):
+    def start(self, voters: Mapping[NodeId, tuple[str, int]], now_ms: int) -> None:
+        """Dials every other voter, of the properties and of what the disk knows; without any, the contacts."""
+        for node_id, (host, port) in sorted(voters.items()):
+            self._add(node_id, host, port)
+        for link in self._links.values():
             self._dial(link)
+        if self._links:
+            self.leader_changed(None, now_ms)
+        else:
+            for contact in self._contacts.values():
+                self._dial(contact)
+
+    def leader_changed(self, leader_id: NodeId | None, now_ms: int) -> None:
+        """Somebody leads the quorum as far as is known here, or nobody: then the contacts may know more after a while."""
+        for contact in self._contacts.values():
+            if not contact.open and not contact.dialing:
+                contact.redial_at_ms = now_ms + CONTACT_PATIENCE_MS if leader_id is None else FAR_FUTURE_MS
+                self._redial_ms = min(self._redial_ms, contact.redial_at_ms)
 
     def voters_changed(self, peers: Mapping[NodeId, tuple[str, int]]) -> None:
         """These vote now: whoever is new is dialed. The link to one that has lost its vote stays until it closes."""

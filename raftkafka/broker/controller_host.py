@@ -28,6 +28,7 @@ from raftkafka.protocol.messages.describe_quorum import (
     TopicData,
 )
 from raftkafka.protocol.messages.remove_raft_voter import RemoveRaftVoterRequest, RemoveRaftVoterResponse
+from raftkafka.protocol.messages.update_raft_voter import UpdateRaftVoterRequest, UpdateRaftVoterResponse
 from raftkafka.protocol.registry import APIS
 from raftkafka.raft.driver import RaftDriver
 
@@ -63,7 +64,7 @@ class ControllerHost:
             raise DecodeError(f"a forwarded request of unknown API {forward.api_key} version {version}")
         request: Any
         request, _ = read_message(api.request, version, forward.body)
-        if isinstance(request, AddRaftVoterRequest | RemoveRaftVoterRequest):
+        if isinstance(request, AddRaftVoterRequest | RemoveRaftVoterRequest | UpdateRaftVoterRequest):
             self._change_voters(request, version, reply, now_ms)
             return
         if isinstance(request, DescribeQuorumRequest):
@@ -86,13 +87,19 @@ class ControllerHost:
             self.controller.handle(admitted.request, decided, now_ms)
 
     def _change_voters(self, request: VoterRequest, version: int, reply: Reply, now_ms: int) -> None:
-        answer = AddRaftVoterResponse if isinstance(request, AddRaftVoterRequest) else RemoveRaftVoterResponse
-
         def done(error: ApiError | None) -> None:
             if error is not None and error.code == ErrorCode.NOT_CONTROLLER:
                 reply(ForwardReply(error=ErrorCode.NOT_CONTROLLER))
                 return
-            response = answer() if error is None else answer(error_code=error.code, error_message=error.message)
+            response: Any
+            code, text = (error.code, error.message) if error is not None else (ErrorCode.NONE, None)
+            match request:
+                case AddRaftVoterRequest():
+                    response = AddRaftVoterResponse(error_code=code, error_message=text)
+                case RemoveRaftVoterRequest():
+                    response = RemoveRaftVoterResponse(error_code=code, error_message=text)
+                case UpdateRaftVoterRequest():
+                    response = UpdateRaftVoterResponse(error_code=code)
             reply(ForwardReply(body=write_message(response, version)))
 
         try:

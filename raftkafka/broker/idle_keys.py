@@ -78,7 +78,6 @@ _REASONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "internal.metadata.*",
         ),
     ),
-    ("the voters are those of controller.quorum.voters", ("controller.quorum.auto.join.enable",)),
     (
         "connections between nodes have limits of their own",
         ("controller.socket.timeout.ms", "replica.socket.receive.buffer.bytes", "socket.connection.setup.timeout.*"),

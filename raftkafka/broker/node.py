@@ -52,6 +52,7 @@ from raftkafka.metadata.control_messages import (
     RegisterBrokerReply,
 )
 from raftkafka.raft import effects as raft_effects
+from raftkafka.raft.voters import VoterSet
 from raftkafka.storage.meta_properties import MetaProperties
 
 REQUESTS = (RegisterBroker, BrokerHeartbeat, AlterPartition, AllocateProducerIds, AssignReplicas, Forward)
@@ -127,7 +128,7 @@ class BrokerNode:
             self._effects.append(observed("rule-broken", rule=name))
         parts.logs.load(wall_ms)
         parts.raft.start(now_ms)
-        parts.links.start()
+        parts.links.start(_addresses_of(parts.raft.state.voters), now_ms)
         if parts.lifecycle is not None:
             parts.lifecycle.start(now_ms)
 
@@ -224,6 +225,8 @@ class BrokerNode:
             parts.controller.tick(now_ms)
         if parts.controller_host is not None:
             parts.controller_host.voter_changes.tick(now_ms)
+        if parts.own_vote is not None:
+            parts.own_vote.tick(now_ms)
         if parts.lifecycle is not None:
             parts.lifecycle.tick(now_ms)
         if parts.directories is not None:
@@ -249,6 +252,7 @@ class BrokerNode:
                 self._muted.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.controller is None else parts.controller.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.controller_host is None else parts.controller_host.voter_changes.next_deadline_ms(),
+                FAR_FUTURE_MS if parts.own_vote is None else parts.own_vote.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.lifecycle is None else parts.lifecycle.next_deadline_ms(),
                 FAR_FUTURE_MS if parts.directories is None else parts.directories.next_deadline_ms(),
                 self._shutdown.next_deadline_ms(),
@@ -357,12 +361,18 @@ class BrokerNode:
                     leader = output.leader if output.leader is not None else NO_NODE
                     self._effects.append(observed("metadata-leader", epoch=output.epoch, leader=leader))
                     self._parts.channel.controller_changed(leader)
+                    self._parts.links.leader_changed(output.leader, now_ms)
+                    self._quorum_changed(now_ms)
                 case raft_effects.VotersChanged():
-                    addresses = {node_id: voter.endpoints[0][1:] for node_id, voter in output.voters.items() if voter.endpoints}
-                    self._parts.links.voters_changed(addresses)
+                    self._parts.links.voters_changed(_addresses_of(output.voters))
+                    self._quorum_changed(now_ms)
                     self._effects.append(observed("voters", voters=",".join(map(str, sorted(output.voters)))))
                 case _:
                     self._take_metadata(output, now_ms)
+
+    def _quorum_changed(self, now_ms: int) -> None:
+        if self._parts.own_vote is not None:
+            self._parts.own_vote.news(now_ms)
 
     def _take_metadata(self, output: MetadataEffect, now_ms: int) -> None:
         self._metadata.take(output, now_ms)
@@ -466,3 +476,7 @@ class BrokerNode:
 
     def _close(self, connection: Connection, reason: str) -> None:
         self._effects.append(CloseConnection(connection, reason))
+
+
+def _addresses_of(voters: VoterSet) -> dict[NodeId, tuple[str, int]]:
+    return {node_id: voter.endpoints[0][1:] for node_id, voter in voters.items() if voter.endpoints}

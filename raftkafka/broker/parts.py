@@ -23,6 +23,7 @@ from raftkafka.broker.effects import CloseConnection, NodeEffect
 from raftkafka.broker.group_log import GroupLog
 from raftkafka.broker.lifecycle import BrokerLifecycle, LifecycleSettings
 from raftkafka.broker.mutation_quota import MutationQuota
+from raftkafka.broker.own_vote import OwnVote, OwnVoteSettings
 from raftkafka.broker.producer_ids import ProducerIds
 from raftkafka.broker.router import Router
 from raftkafka.broker.services import Services
@@ -55,7 +56,9 @@ the batch does."""
 
 @attrs.define(eq=False, kw_only=True)
 class Parts:
-    """Everything that one node is made of. `controller` exists on controllers, `lifecycle` and `directories` on brokers."""
+    """Everything that one node is made of. `controller` and `own_vote` exist on controllers, `lifecycle` and `directories` on
+    brokers.
+    """
 
     services: Services
     raft: RaftDriver
@@ -70,6 +73,7 @@ class Parts:
     controller_host: ControllerHost | None
     lifecycle: BrokerLifecycle | None
     directories: DirectoryReports | None
+    own_vote: OwnVote | None
     emit: Callable[[NodeEffect], None]
 
 
@@ -211,6 +215,7 @@ def assemble(
         controller_host=_controller_host(config, controller, raft, meta) if controller is not None else None,
         lifecycle=lifecycle,
         directories=directories,
+        own_vote=OwnVote(_own_vote_settings(config, meta), raft, channel, ports.emit) if config.is_controller else None,
         emit=ports.emit,
     )
 
@@ -232,6 +237,17 @@ def _raft(config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProper
             disabled_rules=config.disabled_rules,
         ),
         rng=random.Random(rng.getrandbits(64)),
+    )
+
+
+def _own_vote_settings(config: BrokerConfig, meta: MetaProperties) -> OwnVoteSettings:
+    endpoint = config.controller_endpoint
+    return OwnVoteSettings(
+        node_id=config.node_id,
+        directory_id=meta.directory_id,
+        cluster_id=meta.cluster_id,
+        endpoints=((endpoint.name, endpoint.host, endpoint.port),) if endpoint is not None else (),
+        joins=config.controller_quorum_auto_join_enable,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from raftkafka.base.errors import ApiError, DecodeError
 from raftkafka.broker.connection import Connection
 from raftkafka.broker.context import RequestContext
-from raftkafka.broker.handlers import SERVED, handler
+from raftkafka.broker.handlers import OWN, SERVED, handler
 from raftkafka.broker.handlers.api_versions import API_KEY as API_VERSIONS_KEY
 from raftkafka.broker.handlers.api_versions import unsupported_version
 from raftkafka.broker.handlers.fetch import handle_frame as handle_fetch
@@ -48,7 +48,7 @@ class Router:
         """One request; raises `DecodeError` when the connection must be closed."""
         header, offset = read_request_header(frame)
         key, version, correlation_id, client_id = header
-        if key not in SERVED:
+        if key not in SERVED and key not in OWN:
             raise DecodeError(f"API key {key} is not served here")
         if not APIS[key].supports(version):
             if key != API_VERSIONS_KEY:

@@ -17,13 +17,14 @@ from raftkafka.base.ids import NodeId
 from raftkafka.broker.channel import FAR_FUTURE_MS
 from raftkafka.protocol.messages.add_raft_voter import AddRaftVoterRequest
 from raftkafka.protocol.messages.remove_raft_voter import RemoveRaftVoterRequest
+from raftkafka.protocol.messages.update_raft_voter import UpdateRaftVoterRequest
 from raftkafka.raft.driver import RaftDriver
 from raftkafka.raft.membership import ChangeRefused, Refusal
 from raftkafka.raft.node import NotLeader
 from raftkafka.raft.voters import Voter
 
 RETRY_MS = 50
-REMOVE_TIMEOUT_MS = 30_000
+COMMIT_TIMEOUT_MS = 30_000
 MAX_WAITING = 100
 ANY_DIRECTORY = bytes(16)
 
@@ -36,7 +37,7 @@ _CODES = {
     Refusal.LAST_VOTER: ErrorCode.INVALID_REQUEST,
 }
 
-VoterRequest = AddRaftVoterRequest | RemoveRaftVoterRequest
+VoterRequest = AddRaftVoterRequest | RemoveRaftVoterRequest | UpdateRaftVoterRequest
 Done = Callable[[ApiError | None], None]
 """Called with None when the change is made, or with the refusal."""
 
@@ -66,7 +67,7 @@ class VoterChanges:
             raise ApiError(ErrorCode.INCONSISTENT_CLUSTER_ID, f"this is cluster {self._cluster_id}")
         if len(self._waiting) >= MAX_WAITING:
             raise ApiError(ErrorCode.THROTTLING_QUOTA_EXCEEDED, f"{MAX_WAITING} changes of the voters are waiting")
-        timeout_ms = request.timeout_ms if isinstance(request, AddRaftVoterRequest) else REMOVE_TIMEOUT_MS
+        timeout_ms = request.timeout_ms if isinstance(request, AddRaftVoterRequest) else COMMIT_TIMEOUT_MS
         self._waiting.append(_Waiting(request=request, done=done, deadline_ms=now_ms + timeout_ms))
         self.tick(now_ms)
 
@@ -118,8 +119,13 @@ class VoterChanges:
         directory_id = None if request.voter_directory_id == ANY_DIRECTORY else request.voter_directory_id
         if isinstance(request, RemoveRaftVoterRequest):
             return self._raft.remove_voter(node_id, directory_id, now_ms)
-        endpoints = tuple((listener.name, listener.host, listener.port) for listener in request.listeners)
-        return self._raft.add_voter(node_id, Voter(directory_id=directory_id, endpoints=endpoints), now_ms)
+        voter = Voter(
+            directory_id=directory_id,
+            endpoints=tuple((listener.name, listener.host, listener.port) for listener in request.listeners),
+        )
+        if isinstance(request, UpdateRaftVoterRequest):
+            return self._raft.update_voter(node_id, voter, now_ms)
+        return self._raft.add_voter(node_id, voter, now_ms)
 
 
 def _waits_for_commit(request: VoterRequest) -> bool:

@@ -101,6 +101,7 @@ _DECLARED = (
     Api(75, "DescribeTopicPartitions", 0, 0, 0),
     Api(80, "AddRaftVoter", 0, 1, 0),
     Api(81, "RemoveRaftVoter", 0, 0, 0),
+    Api(82, "UpdateRaftVoter", 0, 0, 0),
     Api(10_001, "BalanceCluster", 0, 0, 0),
 )
 

@@ -41,9 +41,11 @@ def hear_leader(state: RaftState, source: NodeId, epoch: int, now_ms: int) -> Fo
 def on_append_request(state: RaftState, source: NodeId, request: AppendRequest, now_ms: int) -> None:
     """Entries, or a heartbeat, from a leader."""
     log = state.log
-    if hear_leader(state, source, request.epoch, now_ms) is None:
+    role = hear_leader(state, source, request.epoch, now_ms)
+    if role is None:
         _refuse(state, source, request)
         return
+    role.leader_high_watermark = max(role.leader_high_watermark, request.high_watermark)
     if request.base_offset > log.start_offset and not _has_previous(state, request):
         _refuse(state, source, request)
         return

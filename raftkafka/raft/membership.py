@@ -85,14 +85,18 @@ def remove_voter(state: RaftState, node_id: NodeId, directory_id: bytes | None, 
 
 
 def update_voter(state: RaftState, node_id: NodeId, voter: Voter, now_ms: int) -> int:
-    """Begins to write down other endpoints of a voter, which stays the same; the offset of the entry. Raises `ChangeRefused`. (KIP-853,
-    UpdateRaftVoter)
+    """Begins to write down a voter's other endpoints, and its directory where none was named; the offset of the entry. Raises
+    `ChangeRefused`. (KIP-853, UpdateRaftVoter)
     """
     if not state.is_vote_of(node_id, voter.directory_id):
         raise ChangeRefused(Refusal.VOTER_NOT_FOUND)
     _require_no_change_under_way(state)
-    known = state.voters[node_id]
-    return _change(state, {**state.voters, node_id: attrs.evolve(known, endpoints=voter.endpoints)}, now_ms)
+    role = state.role
+    assert isinstance(role, Leader)
+    directory_id = state.directory_id if node_id == state.node_id else role.replicas[node_id].directory_id
+    if voter.directory_id != directory_id:
+        raise ChangeRefused(Refusal.NOT_CAUGHT_UP)
+    return _change(state, {**state.voters, node_id: voter}, now_ms)
 
 
 def _require_no_change_under_way(state: RaftState) -> None:

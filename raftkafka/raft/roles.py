@@ -36,6 +36,8 @@ class Follower:
     contact_ms: int
     deadline_ms: int
     leader_lost: bool = False
+    leader_high_watermark: int = 0
+    """The furthest that the leader has said of its own."""
     receiving: ReceivedSnapshot | None = None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from raftkafka.base.ids import NodeId
 from raftkafka.broker.connection import Connection
 from raftkafka.broker.control import Hello, encode_control
-from raftkafka.broker.control_links import REDIAL_BACKOFF_MS, ControlLinks
+from raftkafka.broker.control_links import CONTACT_PATIENCE_MS, REDIAL_BACKOFF_MS, ControlLinks
 from raftkafka.broker.effects import CloseLink, LinkId, NodeEffect, OpenLink
 
 TO_2 = LinkId("control/2")
@@ -31,6 +31,10 @@ class Net:
             touch=lambda connection: None,
             gone=lambda node_id, incarnation_id: self.gone.append((node_id, incarnation_id)),
         )
+
+    def start(self, voters: Sequence[int] = ()) -> None:
+        """`voters`: those that the disk knows."""
+        self.links.start({NodeId(n): ("127.0.0.1", 9000 + n) for n in voters}, 1_000)
 
     def dialed(self) -> list[LinkId]:
         """The links that were opened since the last call."""
@@ -56,7 +60,7 @@ def test_a_peer_that_closes_every_connection_at_once_is_not_dialed_without_a_pau
     net = Net()
     now_ms = 1_000
     attempts = 0
-    net.links.start()
+    net.start()
     while now_ms < 2_000:
         for link_id in net.dialed():
             if link_id == TO_2:
@@ -103,7 +107,7 @@ def hello_of(node_id: int, cluster_id: str = "c") -> memoryview:
 
 def test_a_contact_that_says_who_it_is_gets_a_link_of_its_own() -> None:
     net = Net(voters=(), contacts=[("127.0.0.1", 9005)])
-    net.links.start()
+    net.start()
     assert net.dialed() == [CONTACT]
     net.links.link_opened(CONTACT, 0)
     assert net.links.link_frame(CONTACT, hello_of(5)) is None
@@ -114,7 +118,7 @@ def test_a_contact_that_says_who_it_is_gets_a_link_of_its_own() -> None:
 
 def test_a_contact_that_does_not_answer_is_dialed_again() -> None:
     net = Net(voters=(), contacts=[("127.0.0.1", 9005)])
-    net.links.start()
+    net.start()
     net.dialed()
     net.links.link_closed(CONTACT, refused=True, now_ms=1_000)
     net.links.tick(1_000 + REDIAL_BACKOFF_MS)
@@ -124,7 +128,7 @@ def test_a_contact_that_does_not_answer_is_dialed_again() -> None:
 
 def test_an_address_of_its_own_among_the_contacts_is_forgotten() -> None:
     net = Net(voters=(), contacts=[("127.0.0.1", 9001)])
-    net.links.start()
+    net.start()
     net.links.link_opened(CONTACT, 0)
     net.links.link_frame(CONTACT, hello_of(1))
     assert (net.learned, net.links.next_deadline_ms() > 1_000_000) == ([], True)
@@ -132,7 +136,7 @@ def test_an_address_of_its_own_among_the_contacts_is_forgotten() -> None:
 
 def test_who_becomes_a_voter_is_dialed_and_who_loses_its_vote_is_not_dialed_again() -> None:
     net = Net()
-    net.links.start()
+    net.start()
     net.dialed()
     net.links.voters_changed({NodeId(1): ("127.0.0.1", 9001), NodeId(3): ("127.0.0.1", 9003), NodeId(4): ("127.0.0.1", 9004)})
     assert net.dialed() == [LinkId("control/4")]
@@ -146,8 +150,26 @@ def test_who_becomes_a_voter_is_dialed_and_who_loses_its_vote_is_not_dialed_agai
 
 def test_a_voter_with_another_address_is_dialed_there() -> None:
     net = Net()
-    net.links.start()
+    net.start()
     net.dialed()
     net.links.voters_changed({NodeId(n): ("127.0.0.1", 9100 + n if n == 2 else 9000 + n) for n in (1, 2, 3)})
     assert [effect for effect in net.effects if isinstance(effect, CloseLink)] == [CloseLink(TO_2)]
     assert net.dialed() == [TO_2]
+
+
+def test_contacts_are_left_alone_while_voters_are_known_and_one_of_them_leads() -> None:
+    net = Net(voters=(), contacts=[("127.0.0.1", 9005)])
+    net.start(voters=(2,))
+    assert net.dialed() == [TO_2]
+    net.links.leader_changed(NodeId(2), 1_100)
+    net.links.tick(1_000 + CONTACT_PATIENCE_MS)
+    assert net.dialed() == []
+
+
+def test_contacts_are_asked_when_the_known_voters_have_had_no_leader_for_a_while() -> None:
+    net = Net(voters=(), contacts=[("127.0.0.1", 9005)])
+    net.start(voters=(2,))
+    net.dialed()
+    assert net.links.next_deadline_ms() == 1_000 + CONTACT_PATIENCE_MS
+    net.links.tick(1_000 + CONTACT_PATIENCE_MS)
+    assert net.dialed() == [CONTACT]

@@ -61,6 +61,9 @@ SERVED: Mapping[int, str] = {
 }
 """The APIs that are served and advertised: key to module."""
 
+OWN: Mapping[int, str] = {10_001: "balance_cluster"}
+"""APIs of this project: served, and known only to who asks for them."""
+
 Handle = Callable[[Services, Any, RequestContext, Respond], None]
 Refuse = Callable[[Any, ApiError, int], Any]
 
@@ -77,10 +80,10 @@ _loaded: dict[int, Handler] = {}
 
 
 def handler(api_key: int) -> Handler:
-    """The handler of a served API."""
+    """The handler of an API that is served, advertised or not."""
     found = _loaded.get(api_key)
     if found is None:
-        module = importlib.import_module(f"{__name__}.{SERVED[api_key]}")
+        module = importlib.import_module(f"{__name__}.{SERVED.get(api_key) or OWN[api_key]}")
         assert api_key == module.API_KEY
         found = _loaded[api_key] = Handler(module.handle, module.refuse)
     return found

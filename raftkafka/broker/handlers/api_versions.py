@@ -5,6 +5,7 @@
 - Produce is advertised from version 0 although 0 to 2 are refused: older librdkafka would not compress otherwise (KAFKA-18659).
 - From version 3 the client's software name and version are checked (KIP-511); from 5 the cluster and node that the client means to talk to
   are, so that a client with outdated addresses looks for its cluster again (KIP-1242).
+- `kraft.version` is 1 where the metadata log names the voters, and not the properties (KIP-853).
 - `finalized_features_epoch` is the metadata offset of this broker: it never goes back, and is the same scale on every node.
 """
 
@@ -74,9 +75,10 @@ def describe(services: Services, version: int) -> ApiVersionsResponse:
     if version >= 3:
         image = services.image
         response.finalized_features_epoch = max(image.offset, 0)
+        levels = {**image.features, "kraft.version": int(services.raft.state.history.is_named)}
         response.finalized_features = [
             FinalizedFeatureKey(name=name, max_version_level=level, min_version_level=level)
-            for name, level in sorted(image.features.items())
+            for name, level in sorted(levels.items())
             if level > 0
         ]
         response.supported_features = [

@@ -76,7 +76,8 @@ class Disk(Protocol):
     def replace_file(self, path: str, data: bytes) -> None:
         """Atomically replaces a small file, without making it stable (`Persist.writes` does both)."""
 
-    def rename(self, path: str, new_path: str) -> None: ...
+    def rename(self, path: str, new_path: str) -> None:
+        """Files that are open follow it, also those that lie directly in a directory that is renamed."""
 
     def delete(self, path: str) -> None:
         """Deletes a file, or a directory with all it holds; no error when there is none."""

@@ -9,6 +9,9 @@ Invariants
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from raftkafka.base.ids import PartitionKey
 from raftkafka.base.observed import observed
 from raftkafka.base.rules import Rule
 from raftkafka.broker.dynamic_settings import DynamicSettings
@@ -34,6 +37,8 @@ class MetadataFlow:
         self._gained: effects.LeadershipGained | None = None
         self._active = False
         self._publishing = False
+        self._applied_late: dict[PartitionKey, None] = {}
+        """Partitions that changed while logs were still to be created: only then is known where those are."""
         self._bytes_since_snapshot = 0
         self._snapshot_ms: int | None = None
         """When the last snapshot was taken, or the first entry was applied."""
@@ -79,6 +84,12 @@ class MetadataFlow:
         if self._publishing and not self.serving:
             broker = self._parts.services.image.brokers.get(self._parts.services.config.node_id)
             self.serving = broker is not None and not broker.fenced
+        services = self._parts.services
+        if services.applied_offset != services.image.offset and self._parts.replicas.has_applied_all:
+            services.applied_offset = services.image.offset
+            self._look_at_directories(self._applied_late)
+            self._applied_late = {}
+            moved = True
         return moved
 
     def _publish(self, image: MetadataImage, delta: MetadataDelta | None, now_ms: int) -> None:
@@ -96,12 +107,17 @@ class MetadataFlow:
         offsets_topic = image.topics.by_name.get(OFFSETS_TOPIC)
         parts.group_log.topic_id = offsets_topic.topic_id if offsets_topic is not None else None
         parts.replicas.apply_metadata(image, delta, now_ms)
-        if parts.directories is not None:
-            parts.directories.metadata_changed(delta.changed_partitions)
+        self._look_at_directories(delta.changed_partitions)
+        if not parts.replicas.has_applied_all:
+            self._applied_late.update(delta.changed_partitions)
         self._settings.apply(image, delta)
         if delta.removed_topics:
             names = frozenset(topic.name for topic in delta.removed_topics.values())
             parts.groups.topics_deleted(names, now_ms=now_ms, wall_ms=now_ms + parts.group_log.wall_offset_ms)
+
+    def _look_at_directories(self, keys: Mapping[PartitionKey, None]) -> None:
+        if self._parts.directories is not None and keys:
+            self._parts.directories.metadata_changed(keys)
 
     def _may_control(self, start_offset: int) -> bool:
         services = self._parts.services

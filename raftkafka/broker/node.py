@@ -396,7 +396,7 @@ class BrokerNode:
         parts.lifecycle.metadata_applied(now_ms)
         parts.lifecycle.tick(now_ms)
         message = MetadataApplied(
-            node_id=self.config.node_id, broker_epoch=parts.lifecycle.broker_epoch, applied_offset=parts.services.image.offset
+            node_id=self.config.node_id, broker_epoch=parts.lifecycle.broker_epoch, applied_offset=parts.services.applied_offset
         )
         controller = parts.channel.controller
         if controller == self.config.node_id:

@@ -178,7 +178,7 @@ def assemble(
         lifecycle = BrokerLifecycle(
             _lifecycle_settings(config, meta, incarnation_id, logs),
             channel,
-            applied_offset=lambda: services.image.offset,
+            applied_offset=lambda: services.applied_offset,
             ready=lambda: logs.ready,
             untold_failures=lambda: directories.untold_failures() if directories is not None else (),
             traffic=replicas.traffic,

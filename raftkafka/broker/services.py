@@ -47,6 +47,8 @@ class Services:
     request_timer: Callable[[], int] | None = None
     """Nanoseconds of some scale, to measure how long requests take; None where nothing is measured (in virtual time)."""
     log_levels: LogLevels = attrs.field(factory=LogLevels)
+    applied_offset: int = -1
+    """Up to where (inclusive) the metadata is applied and all replicas are what it says; `image` may be ahead of them."""
     close_connection: Callable[[Connection, str], None]
 
     def hold_back(self, connection: Connection, client_id: str | None, now_ms: int) -> int:

@@ -299,6 +299,9 @@ class ReplicaManager:
     def tick(self, now_ms: int, wall_ms: int) -> None:
         """Does what is due: time-outs, lingering fetches, ISR shrinking, checkpoints, retries. `settle` follows it."""
         self._replicas.throttle.now_ms = now_ms
+        if self._transitions.unfinished:
+            self._transitions.go_on(now_ms)
+            self._fetchers.send_all(now_ms)
         self._produce.tick(now_ms)
         self._deletions.tick(now_ms)
         self._fetches.tick(now_ms)
@@ -343,6 +346,8 @@ class ReplicaManager:
 
     def next_deadline_ms(self) -> int:
         """When `tick` has something to do."""
+        if self._transitions.unfinished:
+            return 0
         return min(
             self._produce.deadlines.next_ms(),
             self._deletions.deadlines.next_ms(),
@@ -352,6 +357,11 @@ class ReplicaManager:
             self._next_isr_check_ms,
             self._next_checkpoint_ms,
         )
+
+    @property
+    def has_applied_all(self) -> bool:
+        """Whether every replica is what the metadata that was given last says."""
+        return not self._transitions.unfinished
 
     def drain(self) -> list[ReplicaOutput]:
         """What is to be sent and told, in order."""

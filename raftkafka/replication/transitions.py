@@ -5,11 +5,14 @@ Invariants
 - A new leader notes the start of its epoch in the epoch cache before it appends anything, also when it never will (KIP-279).
 - Losing leadership answers everything that waited for it; a deleted or reassigned partition is followed by nobody and its log goes.
 - A partition belongs to a topic *id*: the log of a deleted topic is not that of a new topic with the same name.
+- At most `LOGS_PER_STEP` logs are created at a time, each of them a directory and a file: a topic of a thousand partitions must not hold
+  the node up until others take it for dead. What is `unfinished` is brought to the newest metadata, not to that which first named it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from raftkafka.base.errors import ApiError, DiskError
 from raftkafka.base.ids import NO_NODE, PartitionKey
@@ -26,6 +29,8 @@ from raftkafka.replication.ports import Logs
 from raftkafka.replication.produce import ProduceService
 from raftkafka.replication.replicas import Replicas
 from raftkafka.replication.values import LeadershipGained, LeadershipLost, TopicReplicationConfig
+
+LOGS_PER_STEP = 32
 
 TopicConfig = Callable[[MetadataImage, str], TopicReplicationConfig]
 
@@ -51,6 +56,13 @@ class Transitions:
         self._deletions = deletions
         self._fetchers = fetchers
         self._lag_max_ms = lag_max_ms
+        self._without_log: dict[PartitionKey, bool] = {}
+        """Replicas whose log is yet to be created, and whether each is new to this broker."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether logs are yet to be created: then `go_on` is to be called."""
+        return bool(self._without_log)
 
     def apply(self, image: MetadataImage, delta: MetadataDelta, now_ms: int) -> None:
         """Moves every changed partition to the state that the image gives it."""
@@ -64,6 +76,7 @@ class Transitions:
         for topic_id, topic in delta.removed_topics.items():
             for index in topic.partitions:
                 self._remove(PartitionKey(topic_id, index), now_ms)
+        creations_left = LOGS_PER_STEP if not self._without_log else 0
         for key in delta.changed_partitions:
             registration = image.partition(key)
             if registration is None or replicas.node_id not in registration.replicas:
@@ -73,12 +86,28 @@ class Transitions:
             if partition is None:
                 old = before.partition(key)
                 is_new = not is_first and (old is None or replicas.node_id not in old.replicas)
+                if self._logs.get(key) is None:
+                    if creations_left == 0:
+                        self._without_log.setdefault(key, is_new)
+                        continue
+                    creations_left -= 1
                 partition = self._host(key, image, registration, now_ms, is_new=is_new)
             if partition is not None:
                 self._update(partition, registration, now_ms)
         for resource_type, name in delta.changed_configs:
             self._configure(image, resource_type, name)
             replicas.throttle.configure(image.configs, resource_type, name, now_ms)
+
+    def go_on(self, now_ms: int) -> None:
+        """Creates the next few logs and takes up the roles there."""
+        image = self._replicas.image
+        for key in list(islice(self._without_log, LOGS_PER_STEP)):
+            is_new = self._without_log.pop(key)
+            registration = image.partition(key)
+            assert registration is not None, "a replica that is removed waits for its log no longer"
+            partition = self._host(key, image, registration, now_ms, is_new=is_new)
+            if partition is not None:
+                self._update(partition, registration, now_ms)
 
     def _delete_strays(self, image: MetadataImage, now_ms: int) -> None:
         """Logs of topics that were deleted, or of replicas that were moved, while this broker was down."""
@@ -187,6 +216,7 @@ class Transitions:
 
     def _remove(self, key: PartitionKey, now_ms: int) -> None:
         replicas = self._replicas
+        self._without_log.pop(key, None)
         partition = replicas.by_key.pop(key, None)
         if partition is None:
             return

@@ -294,11 +294,11 @@ class PosixDisk:
             del siblings[file]
             file.renamed(new_path)
             self._files.setdefault(os.path.dirname(new_path), {})[file] = None
-        for directory in [name for name in self._files if name == path or name.startswith(path + "/")]:
-            moved = self._files.pop(directory)
+        moved = self._files.pop(path, None)
+        if moved:
             for file in moved:
                 file.renamed(new_path + file.path[len(path) :])
-            self._files.setdefault(new_path + directory[len(path) :], {}).update(moved)
+            self._files.setdefault(new_path, {}).update(moved)
 
     def _replace_synced(self, absolute: str, data: bytes) -> None:
         temporary = f"{absolute}.{threading.get_ident()}{REPLACING_SUFFIX}"

@@ -4,8 +4,8 @@ Going home and spreading the load are two goals; so that they do not fight, the 
 would then be within half the tolerance of the mean (or below half of what matters at all), or if that makes the hotter of the two
 brokers notably cooler. Then the planner of loads moves what is still needed, but nothing that has just gone home.
 
-Invariants (property tests): going home makes no broker hotter than half the tolerance allows, or than the one that it cools was; so it gives
-the planner of loads nothing to do, and under a steady load both come to rest.
+Invariants (property tests): going home makes no broker hotter than half the tolerance allows, or than the one that it cools was; so it
+gives the planner of loads nothing to do, and under a steady load both come to rest.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PlannedMove:
     """A leadership, or a replica, that moves from one broker to another. `replicas_after` is empty where only the leader changes."""
 
     key: PartitionKey
-    name: str
+    topic: str
     kind: MoveKind = MoveKind.LEADER
     source: NodeId
     target: NodeId
@@ -80,7 +80,7 @@ def plan_round(view: LoadView, away: Sequence[AwayLeader], limits: BalanceLimits
     left = attrs.evolve(limits, max_moves=max(limits.max_moves - len(shifting), 0) if spreads else 0)
     plan = plan_leaders(view.brokers, _led_by(view.partitions, targets), left, fixed=view.rest, racks=view.racks)
     moves = [_home_move(view, each, homes[each.key]) for each in away if each.key in homes]
-    moves += [_load_move(each, before) for each in plan.moves]
+    moves += [_load_move(view, each, before) for each in plan.moves]
     return BalanceRound(
         moves=tuple(moves),
         before=before,
@@ -129,16 +129,15 @@ def _led_by(partitions: Sequence[LoadedPartition], targets: Mapping[PartitionKey
 
 
 def _home_move(view: LoadView, away: AwayLeader, of_load: str) -> PlannedMove:
-    name = f"{view.image.topics.by_id[away.key.topic_id].name}-{away.key.partition}"
     why = f"broker {away.home} is its first replica and in sync{of_load}"
-    return PlannedMove(key=away.key, name=name, source=away.partition.leader, target=away.home, why=why)
+    return PlannedMove(key=away.key, topic=view.topic_name(away.key), source=away.partition.leader, target=away.home, why=why)
 
 
-def _load_move(move: LeaderMove, before: Mapping[NodeId, float]) -> PlannedMove:
+def _load_move(view: LoadView, move: LeaderMove, before: Mapping[NodeId, float]) -> PlannedMove:
     excess = 100 * move.source_load / mean_load(before) - 100
     carried = f"broker {move.source} carries {rate(move.source_load)}, {excess:.0f} % above the mean" if excess > 0 else "in exchange"
     why = f"{carried}; then it carries {rate(move.source_load_after)} and broker {move.target} {rate(move.target_load_after)}"
-    return PlannedMove(key=move.key, name=move.name, source=move.source, target=move.target, why=why)
+    return PlannedMove(key=move.key, topic=view.topic_name(move.key), source=move.source, target=move.target, why=why)
 
 
 def rate(load: float) -> str:

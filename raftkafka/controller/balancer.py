@@ -50,6 +50,7 @@ class Balancer:
         self._settings = settings
         self._loads = loads
         balance = settings.balance
+        self.strategy = balance.strategy
         self._by_load = balance.strategy is BalanceStrategy.LOAD
         self._limits = BalanceLimits(
             tolerance=balance.tolerance_percentage / 100,

@@ -23,6 +23,7 @@ from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NodeId
 from raftkafka.base.observed import Observed, observed
 from raftkafka.base.rules import Rule
+from raftkafka.controller.balance_report import decide_balance
 from raftkafka.controller.balancer import Balancer
 from raftkafka.controller.cluster_control import (
     current_registration,
@@ -63,6 +64,7 @@ from raftkafka.metadata.records import ConfigRecord, FeatureLevelRecord, Record,
 from raftkafka.protocol.messages.alter_client_quotas import AlterClientQuotasRequest
 from raftkafka.protocol.messages.alter_configs import AlterConfigsRequest
 from raftkafka.protocol.messages.alter_partition_reassignments import AlterPartitionReassignmentsRequest
+from raftkafka.protocol.messages.balance_cluster import BalanceClusterRequest
 from raftkafka.protocol.messages.create_partitions import CreatePartitionsRequest
 from raftkafka.protocol.messages.create_topics import CreateTopicsRequest
 from raftkafka.protocol.messages.delete_topics import DeleteTopicsRequest
@@ -236,6 +238,8 @@ class QuorumController:
                 return list_reassignments(image, request)
             case ElectLeadersRequest():
                 return decide_elect_leaders(image, request, settings, now_ms)
+            case BalanceClusterRequest():
+                return decide_balance(image, request, self._balancer, now_ms)
             case AlterClientQuotasRequest():
                 return decide_alter_client_quotas(image, request)
             case UnregisterBrokerRequest():

@@ -9,7 +9,8 @@ The algorithm, of one round
 1. Nothing is done while the hottest broker is within `tolerance` of the mean load, or the load is too small to matter.
 2. Of the partitions that the hottest broker leads and that did not move lately, each with each other live ISR member is a *move*; each with
    a partition that comes back in exchange, a *swap*. Taken is what brings the higher of the two brokers lowest; of equals, what moves
-   least, and then where the rack is coolest. It must be worth its while (`is_worth_it`), or nothing is done: then the reason is given.
+   least, and then what goes to the cooler broker, or rack. It must be worth its while (`is_worth_it`), or nothing is done: then the reason
+   is given.
 3. This is repeated on the loads as they will be, until the hottest broker is within half the tolerance, so that a load that wavers does not
    cause a move every round; at most `max_moves` leaderships a round, none of them twice.
 
@@ -229,14 +230,15 @@ def _best_step(board: _Board, *, min_gain: float) -> Step | None:
     hot = hottest(board.loads)
     hot_load = board.loads[hot]
     rack_loads = board.rack_loads()
-    best: tuple[float, float, float, tuple[PartitionKey, ...]] | None = None
+    best: tuple[float, float, float, float, tuple[PartitionKey, ...]] | None = None
     best_step: Step | None = None
     for step, shift in _steps(board, hot):
         peak = max(hot_load - shift, board.loads[step[0][1]] + shift)
         moving = sum(partition.shift for partition, _ in step)
         if not is_worth_it(gain=hot_load - peak, moving=moving, min_gain=min_gain):
             continue
-        rank = (peak, moving, rack_loads[step[0][1]], tuple(partition.key for partition, _ in step))
+        target = step[0][1]
+        rank = (peak, moving, board.loads[target], rack_loads[target], tuple(partition.key for partition, _ in step))
         if best is None or rank < best:
             best, best_step = rank, step
     return best_step

@@ -41,6 +41,7 @@ class LoadView:
 
     def __init__(self, image: MetadataImage, loads: Loads, resting: Collection[PartitionKey]) -> None:
         self.image = image
+        self.size_of = loads.size_of
         self.live = active_brokers(image)
         self.brokers = sorted(self.live)
         self.partitions: list[LoadedPartition] = []
@@ -55,10 +56,14 @@ class LoadView:
         self.racks = {node_id: image.brokers[node_id].rack for node_id in self.brokers}
         self.is_settled = loads.is_settled(self.brokers)
 
+    def topic_name(self, key: PartitionKey) -> str:
+        """The name of a partition's topic."""
+        return self.image.topics.by_id[key.topic_id].name
+
     def _loaded(self, key: PartitionKey, partition: PartitionRegistration, load: PartitionLoad, *, may_move: bool) -> LoadedPartition:
         """One partition as the planner sees it; one without a leader, or in a reassignment, stays as it is."""
         can_lead = may_lead(self.image, partition, self.live)
-        name = f"{self.image.topics.by_id[key.topic_id].name}-{key.partition}"
+        name = f"{self.topic_name(key)}-{key.partition}"
         return LoadedPartition(
             key=key,
             name=name,

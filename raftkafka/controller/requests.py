@@ -24,6 +24,7 @@ from raftkafka.protocol.messages.alter_partition_reassignments import (
     AlterPartitionReassignmentsRequest,
     AlterPartitionReassignmentsResponse,
 )
+from raftkafka.protocol.messages.balance_cluster import BalanceClusterRequest, BalanceClusterResponse
 from raftkafka.protocol.messages.create_partitions import (
     CreatePartitionsRequest,
     CreatePartitionsResponse,
@@ -59,6 +60,7 @@ AdminRequest = (
     | AlterPartitionReassignmentsRequest
     | ListPartitionReassignmentsRequest
     | ElectLeadersRequest
+    | BalanceClusterRequest
 )
 """What clients ask, forwarded by the broker that they asked."""
 
@@ -127,5 +129,7 @@ def refusal_reply(request: ControllerRequest, refusal: ApiError) -> ControllerRe
                 for topic in request.topic_partitions or []
             ]
             return ElectLeadersResponse(error_code=code, replica_election_results=elected)
+        case BalanceClusterRequest():
+            return BalanceClusterResponse(error_code=code, error_message=message)
         case _:
             assert_never(request)

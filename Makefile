@@ -1,5 +1,5 @@
 # The door of the project; README.md shows it at work.
-# Variables: NODES PORT NAME NODE A B ONE_WAY SEED COUNT PROFILE BREAK PLAN HTML TIME FAULTS SUT WATCH EXECUTE PYTHON.
+# Variables: NODES PORT NAME NODE A B ONE_WAY SEED COUNT PROFILE BREAK PLAN HTML TIME FAULTS SUT SVG WATCH EXECUTE PYTHON.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -79,6 +79,10 @@ balance: $(VENV)/.runtime ## who carries how much, and what would move: WATCH=1 
 chaos: $(VENV)/.dev ## break a real cluster under load, and judge: TIME=120 FAULTS=kill,pause SUT=kafka BREAK=rule SEED=1 NODES=3
 	@$(RUN) chaos $(if $(TIME),--time $(TIME)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(SUT),--system $(SUT)) \
 		$(if $(BREAK),--break $(BREAK)) $(if $(NODES),--nodes $(NODES)) $(SIM_SEED)
+
+.PHONY: balance-demo
+balance-demo: $(VENV)/.dev ## all leaders on one of three brokers, a skewed load that then shifts: TIME=60 SVG=file
+	@$(PY) -m cluster.balance_demo $(if $(TIME),--time $(TIME)) $(if $(SVG),--svg $(SVG))
 
 # --- simulation -------------------------------------------------------------------------------------------------------------
 

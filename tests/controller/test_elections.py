@@ -229,3 +229,20 @@ class TestThroughTheController:
         world.kill(1)
         assert world.partition("t").leader == 2
         assert world.partition("u").leader == -1
+
+
+@given(
+    isr=st.lists(st.sampled_from(REPLICAS), unique=True, max_size=3).map(tuple),
+    live=st.lists(st.sampled_from(REPLICAS), unique=True).map(tuple),
+    wanted=st.sampled_from((*REPLICAS, NodeId(9))),
+)
+def test_a_wanted_leader_is_elected_if_it_is_in_sync_and_may_lead_and_never_otherwise(isr: NodeIds, live: NodeIds, wanted: NodeId) -> None:
+    old = partition(isr, isr[0] if isr else NO_NODE)
+    after = change(old, live=live, election=Election.PREFERRED, wanted_leader=wanted)
+    if wanted in isr and wanted in live:
+        assert (after.leader, after.isr) == (wanted, old.isr)
+    else:
+        assert after.leader != wanted or after.leader == old.leader
+    if after.leader not in (NO_NODE, old.leader):
+        assert after.leader in isr
+        assert after.leader in live

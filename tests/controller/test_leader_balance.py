@@ -1,9 +1,12 @@
-"""Leaders go home to their preferred replicas, and only when those may lead (KIP-460)."""
+"""Leaders go home to their preferred replicas, and only when those may lead (KIP-460): without loads that the brokers report."""
 
 from __future__ import annotations
 
 import pytest
 
+from raftkafka.controller.leader_balance import away_leaders
+from raftkafka.controller.settings import BalanceSettings, BalanceStrategy
+from raftkafka.protocol.messages.elect_leaders import ElectLeadersRequest, TopicPartitions
 from tests.controller.world import World
 
 INTERVAL_MS = 5_000
@@ -63,3 +66,41 @@ def test_nothing_moves_by_itself_when_it_is_switched_off() -> None:
     assert world.propose_isr("t", [2, 3, 1]).error == 0
     wait(world)
     assert world.partition("t", 0).leader == 2
+
+
+@pytest.mark.parametrize(("percentage", "goes"), [(0, True), (24, True), (25, False), (100, False)])
+def test_a_broker_goes_home_when_more_than_its_percentage_of_partitions_are_away(percentage: int, goes: bool) -> None:
+    """One of the four partitions that prefer broker 1 is led by another: 25 %, as Kafka computed it."""
+    balance = BalanceSettings(strategy=BalanceStrategy.PREFERRED, imbalance_percentage=percentage)
+    world = World(leader_imbalance_check_interval_ms=INTERVAL_MS, balance=balance)
+    world.join(1, 2, 3)
+    world.create("t", [[1, 2, 3]])
+    world.create("others", [[1, 2, 3], [1, 2, 3], [1, 2, 3], [2, 3, 1]])
+    world.kill(1)
+    world.join(1)
+    for index in range(3):
+        others = world.partition("others", index)
+        epochs = {"leader_epoch": others.leader_epoch, "partition_epoch": others.partition_epoch}
+        assert world.propose_isr("others", [2, 3, 1], sender=2, partition=index, **epochs).error == 0
+    elect(world, "others", [0, 1, 2])
+    assert world.propose_isr("t", [2, 3, 1]).error == 0
+    assert bool(away_leaders(world.image, imbalance_percentage=percentage)) is goes
+    wait(world)
+    assert world.partition("t").leader == (1 if goes else 2)
+
+
+def elect(world: World, topic: str, partitions: list[int]) -> None:
+    asked = TopicPartitions(topic=topic, partitions=partitions)
+    reply = world.ask(ElectLeadersRequest(election_type=0, topic_partitions=[asked], timeout_ms=1_000))
+    assert [each.error_code for each in reply.replica_election_results[0].partition_result] == [0] * len(partitions)
+
+
+def test_with_strategy_preferred_too_a_broker_that_returns_leads_again_at_once() -> None:
+    world = World(leader_imbalance_check_interval_ms=60_000, balance=BalanceSettings(strategy=BalanceStrategy.PREFERRED))
+    world.join(1, 2, 3)
+    returned_broker(world)
+    assert world.propose_isr("t", [2, 3, 1]).error == 0
+    assert world.controller.next_deadline_ms() == world.now_ms
+    world.controller.tick(world.now_ms)
+    world.commit()
+    assert world.partition("t", 0).leader == 1

@@ -150,11 +150,14 @@ async def test_brokers_that_close_the_connection_do_not_know_the_request() -> No
     assert "1 leadership is not with its preferred replica:" in shown
 
 
-async def test_what_was_to_be_executed_is_asked_once_and_never_guessed() -> None:
-    cluster: Any = FakeCluster(None)
-    with pytest.raises(ConnectionBroke):
-        await ask_balance(cluster, execute=True, timeout_ms=1_000)
-    assert [request.execute for request in cluster.asked] == [True]
+async def test_brokers_are_asked_to_execute_only_when_they_know_the_request_and_only_once() -> None:
+    ignorant: Any = FakeCluster(None)
+    with pytest.raises(NotServed):
+        await ask_balance(ignorant, execute=True, timeout_ms=1_000)
+    assert [request.execute for request in ignorant.asked] == [False]
+    knowing: Any = FakeCluster(ONE_MOVE)
+    assert await ask_balance(knowing, execute=True, timeout_ms=1_000) is ONE_MOVE
+    assert [request.execute for request in knowing.asked] == [False, True]
 
 
 async def test_refusal_of_the_controller_is_told_in_its_words() -> None:

@@ -31,10 +31,13 @@ class LeaderCounts:
 
 
 async def ask_balance(cluster: ClusterClient, *, execute: bool, timeout_ms: int) -> BalanceClusterResponse:
-    """The state and the plan of the active controller; with `execute` it carries out a round first.
+    """The state and the plan of the active controller; with `execute` what it moved, and how things will be then.
 
-    `NotServed` where the brokers do not know the request, `ToolError` where the controller refuses.
+    `NotServed` where the brokers do not know the request: that is found out by one that changes nothing. `ToolError` where the controller
+    refuses.
     """
+    if execute:
+        await ask_balance(cluster, execute=False, timeout_ms=timeout_ms)
     request = BalanceClusterRequest(execute=execute, timeout_ms=timeout_ms)
     try:
         response: BalanceClusterResponse = await cluster.ask_controller(request, timeout_s=timeout_ms / 1000)

@@ -2,7 +2,8 @@
 
 Invariants
 - A directory that is formatted is never formatted over; all directories of a node are of one node id and one cluster id.
-- `meta.properties` is on stable storage, with its directory entry, before formatting says that it is done.
+- `meta.properties` is on stable storage, with its directory entry, before formatting says that it is done; the voters that the node is to
+  begin with are before it.
 
 Sources: `kafka-storage format` of Apache Kafka 4.3; KIP-631, KIP-858 (directory ids).
 """
@@ -19,7 +20,15 @@ import attrs
 from raftkafka.base.errors import CorruptRecord
 from raftkafka.base.ids import DirectoryId, NodeId, random_id
 from raftkafka.broker.config import BrokerConfig
-from raftkafka.storage.meta_properties import META_PROPERTIES_FILE, MetaProperties, decode_meta_properties, encode_meta_properties
+from raftkafka.broker.initial_voters import InitialVoters
+from raftkafka.raft.store import INITIAL_VOTERS_FILE, encode_initial_voters
+from raftkafka.storage.meta_properties import (
+    META_PROPERTIES_FILE,
+    METADATA_DIRECTORY,
+    MetaProperties,
+    decode_meta_properties,
+    encode_meta_properties,
+)
 
 
 class FormatError(Exception):
@@ -48,8 +57,12 @@ def inspect_directories(config: BrokerConfig) -> tuple[FormattedDirectory, ...]:
     return tuple(FormattedDirectory(path=path, meta=_read(Path(path))) for path in directories_of(config))
 
 
-def format_directories(config: BrokerConfig, cluster_id: str, *, ignore_formatted: bool = False) -> tuple[str, ...]:
-    """Formats the directories that are not formatted yet and returns them."""
+def format_directories(
+    config: BrokerConfig, cluster_id: str, *, ignore_formatted: bool = False, initial: InitialVoters | None = None
+) -> tuple[str, ...]:
+    """Formats the directories that are not formatted yet and returns them. `initial` goes into the metadata directory if it is among them;
+    without it the properties name the voters.
+    """
     found = inspect_directories(config)
     for each in found:
         if each.meta is None:
@@ -59,22 +72,22 @@ def format_directories(config: BrokerConfig, cluster_id: str, *, ignore_formatte
         check_identity(each.path, each.meta, node_id=config.node_id, cluster_id=cluster_id)
     fresh = tuple(each.path for each in found if each.meta is None)
     for path in fresh:
-        format_directory(Path(path), node_id=config.node_id, cluster_id=cluster_id)
+        is_of_metadata = path == config.metadata_log_dir
+        _format_directory(config, cluster_id, Path(path), initial if is_of_metadata else None)
     return fresh
 
 
-def format_directory(directory: Path, *, node_id: NodeId, cluster_id: str) -> None:
-    """Writes the identity of one directory, with a directory id of its own."""
-    meta = MetaProperties(node_id=node_id, directory_id=DirectoryId(random_id(random.SystemRandom())), cluster_id=cluster_id)
+def _format_directory(config: BrokerConfig, cluster_id: str, directory: Path, initial: InitialVoters | None) -> None:
+    """Writes the identity of one directory, with a directory id of its own unless it has to be a certain one."""
+    named = initial.directory_id if initial is not None else None
+    directory_id = named if named is not None else DirectoryId(random_id(random.SystemRandom()))
+    meta = MetaProperties(node_id=config.node_id, directory_id=directory_id, cluster_id=cluster_id)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        temporary = directory / f"{META_PROPERTIES_FILE}.tmp"
-        with temporary.open("wb") as file:
-            file.write(encode_meta_properties(meta))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(directory / META_PROPERTIES_FILE)
-        _sync_directory(directory)
+        if initial is not None:
+            (directory / METADATA_DIRECTORY).mkdir(exist_ok=True)
+            _write_file(directory / METADATA_DIRECTORY / INITIAL_VOTERS_FILE, encode_initial_voters(initial.voters))
+        _write_file(directory / META_PROPERTIES_FILE, encode_meta_properties(meta))
     except OSError as error:
         raise FormatError(f"{directory} cannot be formatted: {error.strerror}. Check log.dirs and its permissions.") from None
 
@@ -125,6 +138,17 @@ def _read(directory: Path) -> MetaProperties | None:
         raise FormatError(f"{path}: {error}. Restore the file from a copy, or empty the directory and format it anew.") from None
     except OSError as error:
         raise UnreadableDirectory(f"{path} cannot be read: {error.strerror}. Check log.dirs and its permissions.") from None
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    """Writes a file so that it is there as a whole, and stable, or not at all."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync_directory(path.parent)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -42,9 +42,8 @@ from raftkafka.replication.replica_manager import ReplicaManager
 from raftkafka.replication.values import ReplicaSettings, TopicReplicationConfig
 from raftkafka.storage.cleaner import CleanerSettings
 from raftkafka.storage.log_manager import LogManager, LogManagerSettings
-from raftkafka.storage.meta_properties import MetaProperties
+from raftkafka.storage.meta_properties import METADATA_DIRECTORY, MetaProperties
 
-METADATA_DIRECTORY = "__cluster_metadata-0"
 CORRELATION_ID_BYTES = 6
 """So many of a process's random bytes are where its correlation ids begin; they fit into 63 bits for longer than it will run."""
 RACK_AWARE_SELECTOR = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
@@ -204,7 +203,7 @@ def assemble(
             hello=Hello(cluster_id=meta.cluster_id, node_id=config.node_id, incarnation_id=incarnation_id),
             peers=voters,
             redial_backoff_ms=config.controller_quorum_retry_backoff_ms,
-            contacts=[(address.host, address.port) for address in config.quorum_contacts],
+            contacts=_contacts(config),
             emit=ports.emit,
             touch=ports.touch,
             gone=ports.gone,
@@ -218,6 +217,12 @@ def assemble(
         own_vote=OwnVote(_own_vote_settings(config, meta), raft, channel, ports.emit) if config.is_controller else None,
         emit=ports.emit,
     )
+
+
+def _contacts(config: BrokerConfig) -> list[tuple[str, int]]:
+    """Whom to ask for the quorum; this node itself, which is often among them, knows nothing that it does not."""
+    own = config.controller_endpoint
+    return [(each.host, each.port) for each in config.quorum_contacts if own is None or (each.host, each.port) != (own.host, own.port)]
 
 
 def _raft(config: BrokerConfig, disk: Disk, rng: random.Random, meta: MetaProperties, voters: dict[NodeId, tuple[str, int]]) -> RaftDriver:

@@ -12,6 +12,8 @@ from raftkafka.base.errors import CorruptRecord
 from raftkafka.base.ids import DirectoryId, NodeId, id_from_text, id_to_text
 
 META_PROPERTIES_FILE = "meta.properties"
+METADATA_DIRECTORY = "__cluster_metadata-0"
+"""Of the metadata log, in the metadata directory."""
 VERSION = 1
 
 

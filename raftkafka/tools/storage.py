@@ -1,8 +1,11 @@
 """kafka-storage: gives the log directories of a node their identity, or shows it.
 
+A dynamic quorum begins with the voters that its controllers were formatted with (`broker.initial_voters`); one with
+controller.quorum.voters in its properties does not.
+
 The feature levels of our clusters are fixed, so `--release-version` and `--feature` accept only the ones that they have.
 
-Sources: kafka-storage of Apache Kafka 4.3.1; KIP-631, KIP-858 (directory ids).
+Sources: kafka-storage of Apache Kafka 4.3.1; KIP-631, KIP-858 (directory ids), KIP-853 (initial voters).
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from raftkafka.tools.subcommands import CommandParser
 
 if TYPE_CHECKING:
     from raftkafka.broker.config import BrokerConfig
+    from raftkafka.broker.initial_voters import InitialVoters
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -79,9 +83,16 @@ def _add_format(parser: CommandParser) -> None:
     parser.add_argument("--feature", "-f", action="append", metavar="FEATURE=LEVEL", help="Not supported: the feature levels are fixed.")
     parser.add_argument("--add-scram", "-S", action="append", metavar="SCRAM", help="Not supported: there are no credentials yet.")
     voters = parser.add_mutually_exclusive_group()
-    voters.add_argument("--standalone", "-s", action="store_true", help="This node is the only voter, as controller.quorum.voters says.")
-    voters.add_argument("--no-initial-controllers", "-N", action="store_true", help="The voters are those of controller.quorum.voters.")
-    voters.add_argument("--initial-controllers", "-I", metavar="VOTERS", help="Not supported: set controller.quorum.voters.")
+    voters.add_argument("--standalone", "-s", action="store_true", help="This controller is the only voter of a new quorum.")
+    voters.add_argument(
+        "--no-initial-controllers", "-N", action="store_true", help="This node has no vote at first: it may be added to a quorum later."
+    )
+    voters.add_argument(
+        "--initial-controllers",
+        "-I",
+        metavar="VOTERS",
+        help="The voters of a new quorum, as id@host:port:directory id with commas between: the same on each of them.",
+    )
 
 
 def _format(given: argparse.Namespace) -> int:
@@ -100,15 +111,37 @@ def _format(given: argparse.Namespace) -> int:
                 raise ToolError(
                     f"Invalid cluster.id in: {each.path}/meta.properties. Expected {given.cluster_id}, but read {each.meta.cluster_id}"
                 )
-        formatted = format_directories(config, given.cluster_id, ignore_formatted=given.ignore_formatted)
+        initial = _initial_voters(given, config)
+        formatted = format_directories(config, given.cluster_id, ignore_formatted=given.ignore_formatted, initial=initial)
     except FormatError as error:
         raise ToolError(str(error)) from None
     if not formatted:
         print("All of the log directories are already formatted.")
     for path in (each for each in directories_of(config) if each in formatted):
-        kind = "metadata" if path == config.metadata_log_dir else "data"
+        kind = _kind(initial) if path == config.metadata_log_dir else "data"
         print(f"Formatting {kind} directory {path} with metadata.version {LATEST_STABLE}.")
     return 0
+
+
+def _initial_voters(given: argparse.Namespace, config: BrokerConfig) -> InitialVoters | None:
+    """What the node is to begin with; None where the properties name the voters."""
+    from raftkafka.base.ids import DirectoryId, random_id
+    from raftkafka.broker.initial_voters import BadVoters, parse_initial_controllers, standalone, without_voters
+
+    if given.standalone:
+        return standalone(config, DirectoryId(random_id(random.SystemRandom())))
+    if given.initial_controllers is not None:
+        try:
+            return parse_initial_controllers(given.initial_controllers, node_id=config.node_id, listener=config.controller_listener_name)
+        except BadVoters as error:
+            raise ToolError(str(error)) from None
+    return without_voters() if config.is_controller and "controller.quorum.voters" not in config.static else None
+
+
+def _kind(initial: InitialVoters | None) -> str:
+    if initial is None or not initial.voters:
+        return "metadata"
+    return "dynamic metadata voter" if initial.directory_id is not None else "dynamic metadata"
 
 
 def _check_format(given: argparse.Namespace, config: BrokerConfig) -> None:
@@ -121,11 +154,19 @@ def _check_format(given: argparse.Namespace, config: BrokerConfig) -> None:
         raise ToolError("--feature is not supported: the feature levels of raftkafka are fixed.")
     if given.add_scram:
         raise ToolError("--add-scram is not supported: raftkafka does not serve SCRAM credentials yet.")
-    if given.initial_controllers is not None:
-        raise ToolError("--initial-controllers is not supported: name the voters in controller.quorum.voters.")
-    if given.standalone and tuple(config.quorum_voters) != (config.node_id,):
+    is_static = "controller.quorum.voters" in config.static
+    if is_static and (given.initial_controllers is not None or given.standalone):
         raise ToolError(
-            f"--standalone is for a node that is the only voter, but controller.quorum.voters has {len(config.quorum_voters)} voters."
+            "You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. If you want to "
+            "use dynamic quorum, please remove controller.quorum.voters and specify controller.quorum.bootstrap.servers instead."
+        )
+    if given.standalone and not config.is_controller:
+        raise ToolError("You can only use --standalone on a controller.")
+    is_told = given.standalone or given.initial_controllers is not None or given.no_initial_controllers
+    if config.is_controller and not is_static and not is_told:
+        raise ToolError(
+            "Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone, "
+            "--initial-controllers, or --no-initial-controllers."
         )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 from cluster import commands, processes
@@ -16,6 +18,7 @@ from cluster.health import NodeView, PartitionView, QuorumView, best_view
 from cluster.layout import (
     ClusterError,
     ClusterLayout,
+    NodeLayout,
     NodeState,
     added_node,
     controller_port_of,
@@ -27,8 +30,13 @@ from cluster.node_files import server_properties, write_node_files
 from cluster.ports import free_range, require_free
 from cluster.processes import ProcessState, process_state, start_process
 from cluster.screen import nodes_table, partitions_report, table
+from raftkafka.base.ids import NodeId, id_from_text
 from raftkafka.broker.config_loader import load_config
 from raftkafka.broker.formatting import required_identity
+from raftkafka.raft.store import RaftStore
+from raftkafka.raft.voters import VoterSet
+from raftkafka.server.disk import PosixDisk
+from raftkafka.storage.meta_properties import METADATA_DIRECTORY
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -67,9 +75,48 @@ def test_generated_properties_make_a_good_configuration(layout: ClusterLayout) -
     for node in layout.nodes:
         write_node_files(layout, node)
         config = load_config(node.properties_path)
-        assert (config.node_id, len(config.quorum_voters), config.notices) == (node.node_id, 3, ())
+        assert (config.node_id, len(config.quorum_contacts), config.notices) == (node.node_id, 3, ())
+        assert config.controller_quorum_auto_join_enable
         assert (config.default_replication_factor, config.min_insync_replicas) == (3, 1)
         assert required_identity(config)[0].cluster_id == layout.cluster_id
+
+
+def test_first_controllers_are_voters_with_their_directories_and_empty_ones_that_come_back_are_not(layout: ClusterLayout) -> None:
+    for node in layout.nodes:
+        write_node_files(layout, node)
+    first = {NodeId(number): id_from_text(text) for number, text in layout.first_voters.items()}
+    for node in layout.nodes:
+        voters = initial_voters_of(node)
+        assert {node_id: voter.directory_id for node_id, voter in voters.items()} == first
+        assert directory_id_of(node) == first[NodeId(node.node_id)]
+    for known in (layout, attrs.evolve(layout, formed=True)):
+        shutil.rmtree(layout.nodes[1].data_dir)
+        write_node_files(known, layout.nodes[1])
+        assert initial_voters_of(layout.nodes[1]) == {}
+        assert directory_id_of(layout.nodes[1]) not in first.values()
+    shutil.rmtree(layout.nodes[2].directory)
+    write_node_files(attrs.evolve(layout, formed=True), layout.nodes[2])
+    assert initial_voters_of(layout.nodes[2]) == {}
+
+
+def test_addresses_of_the_controllers_follow_them_and_nothing_else_is_touched(layout: ClusterLayout) -> None:
+    node = layout.nodes[0]
+    write_node_files(layout, node)
+    node.properties_path.write_text(node.properties_path.read_text() + "num.partitions=7\n")
+    write_node_files(layout.without_node(3), node)
+    config = load_config(node.properties_path)
+    assert [contact.port for contact in config.quorum_contacts] == [each.controller_port for each in layout.nodes[:2]]
+    assert config.num_partitions == 7
+
+
+def initial_voters_of(node: NodeLayout) -> VoterSet:
+    found = RaftStore(PosixDisk(str(node.data_dir)), METADATA_DIRECTORY).load().initial_voters
+    assert found is not None
+    return found
+
+
+def directory_id_of(node: NodeLayout) -> bytes:
+    return required_identity(load_config(node.properties_path))[0].directory_id
 
 
 def test_lone_node_asks_for_one_replica() -> None:

@@ -5,10 +5,17 @@ from pathlib import Path
 import attrs
 import pytest
 
+from raftkafka.base.ids import DirectoryId, NodeId, id_to_text
 from raftkafka.broker.config import BrokerConfig
 from raftkafka.broker.config_loader import config_from_properties
 from raftkafka.broker.formatting import FormatError, format_directories, inspect_directories, required_identity
+from raftkafka.broker.initial_voters import parse_initial_controllers, standalone, without_voters
+from raftkafka.raft.store import INITIAL_VOTERS_FILE, encode_initial_voters
+from raftkafka.raft.voters import Voter
+from raftkafka.storage.meta_properties import METADATA_DIRECTORY
 from tests.house.test_broker_config import GOOD
+
+ONE = NodeId(1)
 
 
 @pytest.fixture
@@ -66,3 +73,27 @@ def test_damaged_identity_is_reported_with_its_path(config: BrokerConfig, tmp_pa
     (tmp_path / "a" / "meta.properties").write_text("version=1\n")
     with pytest.raises(FormatError, match=r"/a/meta\.properties: .*Restore the file"):
         required_identity(config)
+
+
+def test_initial_voters_are_written_once_with_the_directory_that_they_name(config: BrokerConfig, tmp_path: Path) -> None:
+    initial = parse_initial_controllers(f"1@h:9093:{id_to_text(b'1' * 16)},2@[::1]:9094:{id_to_text(b'2' * 16)}", node_id=ONE, listener="C")
+    format_directories(config, "cluster", initial=initial)
+    assert next(each.meta.directory_id for each in inspect_directories(config) if each.meta) == b"1" * 16
+    written = (tmp_path / "a" / METADATA_DIRECTORY / INITIAL_VOTERS_FILE).read_bytes()
+    assert written == encode_initial_voters(initial.voters)
+    assert initial.voters[NodeId(2)] == Voter(directory_id=b"2" * 16, endpoints=(("C", "::1", 9094),))
+    format_directories(config, "cluster", ignore_formatted=True, initial=without_voters())
+    assert (tmp_path / "a" / METADATA_DIRECTORY / INITIAL_VOTERS_FILE).read_bytes() == written
+
+
+def test_who_is_not_among_the_initial_voters_gets_a_directory_of_its_own(config: BrokerConfig) -> None:
+    initial = parse_initial_controllers(f"2@h:1:{id_to_text(b'2' * 16)}", node_id=ONE, listener="C")
+    assert initial.directory_id is None
+    format_directories(config, "cluster", initial=initial)
+    assert next(each.meta.directory_id for each in inspect_directories(config) if each.meta) != b"2" * 16
+
+
+def test_a_controller_that_stands_alone_is_its_only_voter(config: BrokerConfig) -> None:
+    alone = standalone(config, DirectoryId(b"d" * 16))
+    assert list(alone.voters) == [config.node_id]
+    assert alone.voters[config.node_id].endpoints[0][0] == "CONTROLLER"

@@ -90,7 +90,67 @@ def test_wrong_usage_is_told_in_apaches_words(arguments: str, sentence: str) -> 
     assert (done.exit_code, done.stderr.splitlines()[0]) == (1, sentence)
 
 
-@pytest.mark.parametrize("option", ["--feature group.version=1", "--add-scram x", "--initial-controllers 1@h:1:x", "--release-version 3.9"])
+ONE, TWO = "3Db5QLSqSZieL3rJBUUegA", "JEXY6aqzQY-32P5TStzaFg"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--standalone",
+        "--no-initial-controllers",
+        f"--initial-controllers 5@127.0.0.1:19593:{ONE},6@[::1]:1:{TWO}",
+        f"-I 6@h:1:{TWO}",
+    ],
+)
+@pytest.mark.parametrize("kind", ["dynamic", "static", "broker"])
+def test_first_voters_are_formatted_as_by_apache(tmp_path: Path, kind: str, options: str) -> None:
+    """Apache's prints its bootstrap records first, and the directories in an order of its own."""
+    done = {}
+    for name, run in (("ours", run_ours), ("apaches", run_tool)):
+        path = properties(tmp_path / name)
+        text = Path(path).read_text()
+        if kind != "static":
+            text = text.replace("controller.quorum.voters=5@", "controller.quorum.bootstrap.servers=")
+        if kind == "broker":
+            text = text.replace("=broker,controller", "=broker").replace(",CONTROLLER://127.0.0.1:19593", "")
+        Path(path).write_text(text)
+        result = run(TOOL, "format", "-c", path, "-t", CLUSTER_ID, *shlex.split(options))
+        printed = (result.stdout + result.stderr).replace(str(tmp_path / name), "D").splitlines()
+        done[name] = (result.exit_code, sorted(line for line in printed if line and not line.startswith("Bootstrap metadata:")))
+        if result.exit_code == 0:
+            # What the one has formatted the other shows alike: also the directory id that --initial-controllers gave it.
+            assert_same(run_ours(TOOL, "info", "-c", path), run_tool(TOOL, "info", "-c", path), stderr="all")
+            assert (ONE in (tmp_path / name / "data0" / "meta.properties").read_text()) == (ONE in options)
+    assert done["ours"] == done["apaches"]
+
+
+@pytest.mark.parametrize(
+    "voters",
+    [
+        "",
+        "x",
+        "1@h",
+        "1@h:1",
+        f"1@h:x:{ONE}",
+        f"1@h:70000:{ONE}",
+        "1@h:1:x",
+        f"1@[::1:1:{ONE}",
+        f"1@[::1]1:{ONE}",
+        f"1@h:1:{ONE},1@h:2:{TWO}",
+    ],
+)
+def test_bad_initial_controllers_are_told_in_apaches_words(tmp_path: Path, voters: str) -> None:
+    path = properties(tmp_path)
+    Path(path).write_text(Path(path).read_text().replace("controller.quorum.voters=5@", "controller.quorum.bootstrap.servers="))
+    arguments = ("format", "-c", path, "-t", CLUSTER_ID, "--initial-controllers", voters)
+    ours, apaches = run_ours(TOOL, *arguments), run_tool(TOOL, *arguments)
+    assert (ours.exit_code, apaches.exit_code) == (1, 1)
+    assert ours.stderr.strip().splitlines()[-1] in apaches.stderr
+    assert not (tmp_path / "data0").exists()
+
+
+@pytest.mark.parametrize("option", ["--feature group.version=1", "--add-scram x", "--release-version 3.9"])
 def test_what_our_clusters_cannot_do_is_refused(tmp_path: Path, option: str) -> None:
     done = run_ours(TOOL, "format", "-c", properties(tmp_path), "-t", CLUSTER_ID, *shlex.split(option))
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""The files of the metadata log as lines: segments of entries, the snapshot, the vote.
+"""The files of the metadata log as lines: segments of entries, the snapshot, the vote, the voters that formatting named.
 
 Unlike Apache Kafka's metadata log they are not made of record batches, so the lines are our own, in the manner of the segment's: one for
 every batch (a frame), and below it one for every record, as JSON with the type named as KRaft names it. The records of one entry are one
@@ -23,10 +23,11 @@ from raftkafka.metadata.records import Record, decode_batch
 from raftkafka.protocol.json_form import camel_case, compact
 from raftkafka.raft.frames import decode_frame, next_frame_position
 from raftkafka.raft.messages import EntryKind
+from raftkafka.raft.store import INITIAL_VOTERS_FILE
 from raftkafka.raft.voters import decode_voters
 
 _SEGMENT = re.compile(r"log-(\d+)-(\d+)")
-_NAMES = ("snapshot", "vote")
+_NAMES = ("snapshot", "vote", INITIAL_VOTERS_FILE)
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -41,6 +42,8 @@ def dump_raft_file(path: Path, *, contents: bool) -> Iterator[str]:
     if path.name == "vote":
         _, epoch, voted_for = _whole_frame(path, data)
         yield f"epoch: {epoch} votedFor: {-1 if voted_for is None else voted_for}"
+    elif path.name == INITIAL_VOTERS_FILE:
+        yield _voters(_whole_frame(path, data)[1])
     elif path.name == "snapshot":
         yield from _dump_snapshot(_whole_frame(path, data), contents=contents)
     else:

@@ -1,5 +1,5 @@
 # The door of the project; README.md shows it at work.
-# Variables: NODES PORT NAME NODE A B ONE_WAY SEED COUNT PROFILE BREAK PLAN HTML TIME FAULTS SUT SVG WATCH EXECUTE PYTHON.
+# Variables: NODES PORT NAME NODE ROLES THROTTLE KEEP_DATA KILL FORCE A B ONE_WAY SEED COUNT PROFILE BREAK PLAN HTML TIME FAULTS SUT SVG WATCH EXECUTE PYTHON.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -62,6 +62,19 @@ start: $(VENV)/.runtime ## start a node again: NODE=2
 
 stop: $(VENV)/.runtime ## stop a node cleanly: NODE=2
 	$(NEED_NODE)@$(CLUSTER) stop $(NAMED) --node $(NODE)
+
+.PHONY: scale-out scale-in wipe roll
+scale-out: $(VENV)/.runtime ## add a node to the running cluster, with its share: ROLES=broker (or broker,controller) THROTTLE=bytes/s
+	@$(CLUSTER) scale-out $(NAMED) $(if $(ROLES),--roles $(ROLES)) $(if $(THROTTLE),--throttle $(THROTTLE))
+
+scale-in: $(VENV)/.runtime ## drain a node and remove it: NODE=4 THROTTLE=bytes/s (KEEP_DATA=1: leave its files)
+	$(NEED_NODE)@$(CLUSTER) scale-in $(NAMED) --node $(NODE) $(if $(THROTTLE),--throttle $(THROTTLE)) $(if $(filter-out 0,$(KEEP_DATA)),--keep-data)
+
+wipe: $(VENV)/.runtime ## stop a node and delete its data: NODE=2 (KILL=1: kill it, FORCE=1: also the last copy)
+	$(NEED_NODE)@$(CLUSTER) wipe $(NAMED) --node $(NODE) $(if $(filter-out 0,$(KILL)),--kill) $(if $(filter-out 0,$(FORCE)),--force)
+
+roll: $(VENV)/.runtime ## restart the nodes one by one, each when every replica is in sync
+	@$(CLUSTER) roll $(NAMED)
 
 .PHONY: partition heal
 partition: $(VENV)/.runtime ## cut the network between nodes: A=1 B=2,3 (ONE_WAY=1: only from A to B)

@@ -23,7 +23,7 @@ def _node_ids(_context: click.Context, _parameter: click.Parameter, text: str) -
         raise click.BadParameter(f"{text!r} is not a list of node ids, such as 1 or 2,3.") from None
 
 
-def _reporting(command: Callable[P, None]) -> Callable[P, None]:
+def reporting(command: Callable[P, None]) -> Callable[P, None]:
     """Turns a refusal into its sentence on stderr and exit code 1."""
 
     @functools.wraps(command)
@@ -40,8 +40,8 @@ def _reporting(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-_name = click.option("--name", default="dev", show_default=True, help="Which cluster.")
-_node = click.option("--node", "node_id", type=int, required=True, help="The id of the node.")
+name_option = click.option("--name", default="dev", show_default=True, help="Which cluster.")
+node_option = click.option("--node", "node_id", type=int, required=True, help="The id of the node.")
 
 
 @click.group("cluster")
@@ -53,19 +53,19 @@ def cluster_group() -> None:
 
 
 @cluster_group.command("up")
-@_name
+@name_option
 @click.option("--nodes", "node_count", type=int, help="How many nodes (3, or as many as the cluster has).")
 @click.option("--port", "first_port", type=int, help="The port of the first node (9092, or the one the cluster has).")
-@_reporting
+@reporting
 def up(name: str, node_count: int | None, first_port: int | None) -> None:
     """Start a cluster and wait until every broker is unfenced."""
     cluster.up(name=name, node_count=node_count, first_port=first_port)
 
 
 @cluster_group.command("status")
-@_name
+@name_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@_reporting
+@reporting
 def status(name: str, as_json: bool) -> None:
     """Show nodes, quorum, leaders and ISR. Exit code 1 when no node answers."""
     if not cluster.status(name=name, as_json=as_json):
@@ -73,80 +73,80 @@ def status(name: str, as_json: bool) -> None:
 
 
 @cluster_group.command("down")
-@_name
-@_reporting
+@name_option
+@reporting
 def down(name: str) -> None:
     """Stop every node cleanly; keep the data."""
     cluster.down(name=name)
 
 
 @cluster_group.command("clean")
-@_name
-@_reporting
+@name_option
+@reporting
 def clean(name: str) -> None:
     """Stop the cluster and delete its data."""
     cluster.clean(name=name)
 
 
 @cluster_group.command("kill")
-@_name
-@_node
-@_reporting
+@name_option
+@node_option
+@reporting
 def kill(name: str, node_id: int) -> None:
     """End a node at once (SIGKILL)."""
     cluster.kill(name=name, node_id=node_id)
 
 
 @cluster_group.command("pause")
-@_name
-@_node
-@_reporting
+@name_option
+@node_option
+@reporting
 def pause(name: str, node_id: int) -> None:
     """Freeze a node (SIGSTOP)."""
     cluster.pause(name=name, node_id=node_id)
 
 
 @cluster_group.command("resume")
-@_name
-@_node
-@_reporting
+@name_option
+@node_option
+@reporting
 def resume(name: str, node_id: int) -> None:
     """Let a frozen node go on (SIGCONT)."""
     cluster.resume(name=name, node_id=node_id)
 
 
 @cluster_group.command("start")
-@_name
-@_node
-@_reporting
+@name_option
+@node_option
+@reporting
 def start(name: str, node_id: int) -> None:
     """Start a node again."""
     cluster.start(name=name, node_id=node_id)
 
 
 @cluster_group.command("stop")
-@_name
-@_node
-@_reporting
+@name_option
+@node_option
+@reporting
 def stop(name: str, node_id: int) -> None:
     """Stop a node cleanly (SIGTERM)."""
     cluster.stop(name=name, node_id=node_id)
 
 
 @cluster_group.command("partition")
-@_name
+@name_option
 @click.option("--from", "from_ids", callback=_node_ids, required=True, help="The nodes to cut off, such as 1 or 1,2.")
 @click.option("--to", "to_ids", callback=_node_ids, default="", help="From which nodes; all others when not given.")
 @click.option("--one-way", is_flag=True, help="Only what the first send to the second is lost.")
-@_reporting
+@reporting
 def partition(name: str, from_ids: list[int], to_ids: list[int], one_way: bool) -> None:
     """Cut the network between two sets of nodes."""
     cluster.partition(name=name, from_ids=from_ids, to_ids=to_ids, one_way=one_way)
 
 
 @cluster_group.command("heal")
-@_name
-@_reporting
+@name_option
+@reporting
 def heal(name: str) -> None:
     """Undo every cut."""
     cluster.heal(name=name)

@@ -12,6 +12,7 @@ from raftkafka.cli.balance_command import balance
 from raftkafka.cli.chaos_commands import chaos
 from raftkafka.cli.check_command import check
 from raftkafka.cli.cluster_commands import cluster_group
+from raftkafka.cli.elastic_commands import roll, scale_in, scale_out, wipe
 from raftkafka.cli.rules import rules
 from raftkafka.cli.sim_commands import profiles, sim, sim_many, sim_shrink, sim_speed
 from raftkafka.tools.registry import TOOLS
@@ -53,12 +54,15 @@ def broker(arguments: tuple[str, ...]) -> None:
 
 @commands.command("bench")
 @click.option("--quick", is_flag=True, help="Little of everything: to try the benchmark, not to quote it.")
+@click.option(
+    "--leaders", "only_leaders", is_flag=True, help="Only leaders that move: pauses, restarts, skewed load, a broker that returns."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Also write the table to this file.")
-def bench(quick: bool, output: Path | None) -> None:
-    """Measure raftkafka beside Apache Kafka on this machine (some fifteen minutes; needs Java and Maven for the comparison)."""
+def bench(quick: bool, only_leaders: bool, output: Path | None) -> None:
+    """Measure raftkafka beside Apache Kafka on this machine (half an hour; needs Java and Maven for the comparison)."""
     from cluster.bench.run import main
 
-    sys.exit(main(quick=quick, output=output))
+    sys.exit(main(quick=quick, output=output, only_leaders=only_leaders))
 
 
 @commands.command("apis")
@@ -115,5 +119,7 @@ commands.add_command(sim)
 commands.add_command(sim_many)
 commands.add_command(sim_shrink)
 commands.add_command(sim_speed)
+for elastic in (scale_out, scale_in, wipe, roll):
+    cluster_group.add_command(elastic)
 commands.add_command(cluster_group)
 commands.add_command(rules)

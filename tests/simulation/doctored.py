@@ -15,6 +15,9 @@ from raftkafka.simulation.invariants.memory import PartitionMemory, RaftMemory, 
 from raftkafka.simulation.invariants.mirror import Batch, LogMirror
 
 N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)
+DIRECTORY = b"d"
+D1, D2, D3 = (N1, DIRECTORY), (N2, DIRECTORY), (N3, DIRECTORY)
+"""The voters, each with its disk."""
 KEY = PartitionKey(TopicId(bytes(15) + b"\1"), 0)
 NAME = "records-0"
 
@@ -113,17 +116,20 @@ def voter(node_id: NodeId = N1, **changed: Any) -> RaftView:
         "high_watermark": 2,
         "stable_end_offset": 2,
         "stable_vote": (1, N1),
+        "directory_id": DIRECTORY,
+        "voters": (D1, D2, D3),
     }
     return RaftView(**{**fields, **changed})
 
 
 def quorum() -> RaftMemory:
     """Three voters that agree on two entries of epoch 1, which n1 leads."""
-    memory = RaftMemory((N1, N2, N3))
+    memory = RaftMemory((D1, D2, D3))
     memory.committed = [entry(0), entry(1)]
     memory.leaders = {1: N1}
-    for node_id in memory.voters:
-        memory.durable[node_id] = (2, 1)
-        memory.stable_votes[node_id] = (1, N1)
+    for node_id in (N1, N2, N3):
+        memory.directories[node_id] = DIRECTORY
+        memory.durable[node_id, DIRECTORY] = (2, 1)
+        memory.stable_votes[node_id, DIRECTORY] = (1, N1)
         memory.views[node_id] = voter(node_id)
     return memory

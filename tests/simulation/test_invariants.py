@@ -13,14 +13,19 @@ from raftkafka.base.ids import NO_DIRECTORY_ID, DirectoryId, NodeId
 from raftkafka.coordinator.records import LogRecord
 from raftkafka.group.records import CommittedOffset, GroupMetadata, group_record, offset_record
 from raftkafka.group.state import GroupState
-from raftkafka.metadata.image import BrokerRegistration, MetadataImage
-from raftkafka.metadata.topics import RECOVERING
+from raftkafka.metadata.image import BrokerRegistration, MetadataImage, PartitionRegistration
+from raftkafka.metadata.topics import RECOVERING, TopicImage, TopicsImage
 from raftkafka.raft.roles import Candidate, Prospective
 from raftkafka.simulation.invariants import INVARIANTS, compaction, directories, groups, metadata, raft, replicas
 from raftkafka.simulation.invariants.memory import ProcessMemory
 from raftkafka.simulation.invariants.mirror import Producer
 from raftkafka.simulation.world import Violation
 from tests.simulation.doctored import (
+    D1,
+    D2,
+    D3,
+    DIRECTORY,
+    KEY,
     N1,
     N2,
     N3,
@@ -67,6 +72,12 @@ def in_directories(*ids: bytes) -> dict[NodeId, BrokerRegistration]:
     """n1 with these log directories, and the others."""
     first = attrs.evolve(broker(N1), directories=tuple(map(DirectoryId, ids)))
     return {N1: first, N2: broker(N2), N3: broker(N3)}
+
+
+def image_of(*registrations: PartitionRegistration) -> MetadataImage:
+    """A topic of these partitions, and three brokers."""
+    topic = TopicImage(topic_id=KEY.topic_id, name="records", partitions=dict(enumerate(registrations)))
+    return MetadataImage(cluster_id="c", brokers=dict(BROKERS), topics=TopicsImage(by_id={KEY.topic_id: topic}, by_name={"records": topic}))
 
 
 def members(generation: int) -> GroupMetadata:
@@ -163,6 +174,10 @@ CASES: dict[str, tuple[Call, Call]] = {
         lambda: metadata.reassignment_well_formed(NAME, registration(adding_replicas=(N3,), removing_replicas=(N1,))),
         lambda: metadata.reassignment_well_formed(NAME, registration(adding_replicas=(N3,), removing_replicas=(N3,))),
     ),
+    "E1": (
+        lambda: metadata.nothing_refers_to_a_removed_broker(NodeId(4), image_of(registration()), [N1, N2, N3]),
+        lambda: metadata.nothing_refers_to_a_removed_broker(N3, image_of(registration(isr=(N1, N2))), [N1, N2]),
+    ),
     "D15": (
         lambda: metadata.metadata_is_a_prefix(N1, MetadataImage(cluster_id="c"), MetadataImage(cluster_id="c")),
         lambda: metadata.metadata_is_a_prefix(N1, MetadataImage(cluster_id="c"), MetadataImage(cluster_id="c", next_producer_id=9)),
@@ -213,8 +228,8 @@ CASES: dict[str, tuple[Call, Call]] = {
         lambda: raft.high_watermark_monotonic(voter(), voter(high_watermark=1)),
     ),
     "Q7": (
-        lambda: raft.majority_holds_committed(voter(), with_(quorum(), durable={N1: (2, 1), N2: (2, 1)})),
-        lambda: raft.majority_holds_committed(voter(), with_(quorum(), durable={N1: (2, 1), N2: (1, 1)})),
+        lambda: raft.majority_holds_committed(voter(), with_(quorum(), durable={D1: (2, 1), D2: (2, 1)})),
+        lambda: raft.majority_holds_committed(voter(), with_(quorum(), durable={D1: (2, 1), D2: (1, 1)})),
     ),
     "Q7a": (
         lambda: raft.stable_log_survives(voter(), raft_log(entry(0), entry(1)), (2, 1)),
@@ -233,12 +248,12 @@ CASES: dict[str, tuple[Call, Call]] = {
         lambda: raft.leader_appends_only(voter(role=LEADER_ROLE), voter(role=LEADER_ROLE, log_end_offset=1)),
     ),
     "Q11": (
-        lambda: raft.one_stable_vote(candidate, N2, quorum()),
-        lambda: raft.one_stable_vote(candidate, N2, with_(quorum(), stable_votes={N2: (0, None)})),
+        lambda: raft.one_stable_vote(candidate, D2, quorum()),
+        lambda: raft.one_stable_vote(candidate, D2, with_(quorum(), stable_votes={D2: (0, None)})),
     ),
     "Q11a": (
         lambda: raft.elected_by_stable_votes(voter(role=LEADER_ROLE), quorum()),
-        lambda: raft.elected_by_stable_votes(voter(role=LEADER_ROLE), with_(quorum(), stable_votes={N1: (1, N1)})),
+        lambda: raft.elected_by_stable_votes(voter(role=LEADER_ROLE), with_(quorum(), stable_votes={D1: (1, N1)})),
     ),
     "Q12": (
         lambda: raft.commit_own_epoch(voter(role=LEADER_ROLE, high_watermark=1), voter(role=LEADER_ROLE)),
@@ -261,12 +276,24 @@ CASES: dict[str, tuple[Call, Call]] = {
         lambda: raft.pre_vote(voter(role=unattached()), voter(epoch=2), quorum()),
     ),
     "Q15": (
-        lambda: raft.check_quorum(voter(), [900, 0], 1000, 500, quorum()),
-        lambda: raft.check_quorum(voter(), [100, 0], 1000, 500, quorum()),
+        lambda: raft.check_quorum(voter(), [900, 0], 1000, 500),
+        lambda: raft.check_quorum(voter(), [100, 0], 1000, 500),
     ),
     "Q17": (
         lambda: raft.count_what_is_there(voter(matches=((N2, 2),)), quorum()),
         lambda: raft.count_what_is_there(voter(matches=((N2, 3),)), quorum()),
+    ),
+    "Q16": (
+        lambda: raft.one_voter_at_a_time(N1, 5, (D1, D2, D3), (D1, D2)),
+        lambda: raft.one_voter_at_a_time(N1, 5, (D1, D2, D3), (D1, D2, (NodeId(4), DIRECTORY))),
+    ),
+    "Q16a": (
+        lambda: raft.changes_wait_for_commit(voter(role=LEADER_ROLE), voter(role=LEADER_ROLE, last_change=2)),
+        lambda: raft.changes_wait_for_commit(voter(role=LEADER_ROLE, last_change=2), voter(role=LEADER_ROLE, last_change=3)),
+    ),
+    "Q16b": (
+        lambda: raft.leaders_have_a_vote(voter(role=LEADER_ROLE)),
+        lambda: raft.leaders_have_a_vote(voter(role=LEADER_ROLE, directory_id=b"another")),
     ),
     "Q18": (lambda: raft.applied_is_committed(voter(), 2), lambda: raft.applied_is_committed(voter(), 3)),
     "Q18a": (

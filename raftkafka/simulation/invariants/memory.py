@@ -5,7 +5,7 @@ A view is a tuple, so that "has anything changed" is one comparison. A memory be
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import attrs
@@ -46,9 +46,15 @@ class ReplicaView(NamedTuple):
         )
 
 
+Voter = tuple[NodeId, bytes | None]
+"""A node with a vote and its log directory; None: any, as where the properties name the voters."""
+Disk = tuple[NodeId, bytes]
+"""A node and the log directory that it has, or had."""
+
+
 class RaftView(NamedTuple):
     """A node of the metadata quorum. `stable_...` is what is certainly on its stable storage; `matches` what a leader takes for that of
-    the other voters."""
+    the other voters. `voters` is the set that counts there, which the entry at `last_change` has brought."""
 
     node_id: NodeId
     epoch: int
@@ -62,6 +68,22 @@ class RaftView(NamedTuple):
     stable_end_offset: int
     stable_vote: tuple[int, NodeId | None]
     matches: tuple[tuple[NodeId, int], ...] = ()
+    directory_id: bytes = b""
+    voters: tuple[Voter, ...] = ()
+    last_change: int = -1
+
+    @property
+    def disk(self) -> Disk:
+        return self.node_id, self.directory_id
+
+    @property
+    def majority(self) -> int:
+        return len(self.voters) // 2 + 1
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether the node, with its directory, is one of the set that counts there."""
+        return any(node_id == self.node_id and directory in (None, self.directory_id) for node_id, directory in self.voters)
 
     def __str__(self) -> str:
         vote = f", voted for {self.voted_for}" if self.voted_for is not None else ""
@@ -166,9 +188,12 @@ class ProcessMemory:
 class RaftMemory:
     """What is known of the metadata quorum."""
 
-    voters: tuple[NodeId, ...]
+    voters: tuple[Voter, ...]
+    """The set by which the leader counted that committed last."""
+    directories: dict[NodeId, bytes] = attrs.field(factory=dict)
+    """The log directory that each node had last."""
     leaders: dict[int, NodeId] = attrs.field(factory=dict)
-    votes: dict[tuple[NodeId, int], NodeId] = attrs.field(factory=dict)
+    votes: dict[tuple[Disk, int], NodeId] = attrs.field(factory=dict)
     """Votes that a candidate has been told of."""
     candidates: dict[tuple[int, NodeId], tuple[int, int]] = attrs.field(factory=dict)
     """(last epoch, end offset) of each candidate's log when it asked, by (epoch, candidate)."""
@@ -176,19 +201,27 @@ class RaftMemory:
     """Each entry that was stable somewhere, by (offset, epoch), and the epoch of the one before."""
     committed: list[Entry] = attrs.field(factory=list)
     views: dict[NodeId, RaftView] = attrs.field(factory=dict)
-    durable: dict[NodeId, tuple[int, int]] = attrs.field(factory=dict)
-    """Up to where each node's log was ever known to be stable, and the epoch of the last entry before that."""
-    durable_epochs: dict[NodeId, dict[int, int]] = attrs.field(factory=dict)
+    durable: dict[Disk, tuple[int, int]] = attrs.field(factory=dict)
+    """Up to where each node's log was ever known to be stable, and the epoch of the last entry before that. A disk that is lost keeps what
+    it had: that many may be lost is more than Raft promises to survive, but nothing new may be counted on them."""
+    durable_epochs: dict[Disk, dict[int, int]] = attrs.field(factory=dict)
     """The epoch of each of those entries."""
-    stable_votes: dict[NodeId, tuple[int, NodeId | None]] = attrs.field(factory=dict)
+    stable_votes: dict[Disk, tuple[int, NodeId | None]] = attrs.field(factory=dict)
     transfers: dict[int, NodeId] = attrs.field(factory=dict)
     """Who was told to lead next, by the epoch of the leader that told it."""
-    wiped: dict[NodeId, None] = attrs.field(factory=dict)
-    """Voters that came back with an empty disk and do not hold all that is committed yet."""
 
     @property
     def majority(self) -> int:
         return len(self.voters) // 2 + 1
+
+    def disk_of(self, voter: Voter) -> Disk:
+        """The disk that a voter votes with."""
+        node_id, directory = voter
+        return node_id, self.directories.get(node_id, b"") if directory is None else directory
+
+    def stable_end(self, voter: Voter) -> int:
+        """Up to where a voter has the log on stable storage."""
+        return self.durable.get(self.disk_of(voter), (0, 0))[0]
 
 
 @attrs.define(eq=False)
@@ -202,6 +235,8 @@ class ClusterMemory:
     processes: dict[NodeId, ProcessMemory] = attrs.field(factory=dict)
     expired: Callable[[str, int], None] | None = None
     """Called with the name of a partition whose retention has moved the start of a log, and the start."""
+    retired: Mapping[NodeId, None] = attrs.field(factory=dict)
+    """Brokers that were taken away for good."""
     images: dict[int, MetadataImage] = attrs.field(factory=dict)
     """The newest images by offset, to compare those of other nodes with."""
 

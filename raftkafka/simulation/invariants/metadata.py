@@ -5,7 +5,7 @@ They compare the newest image that any node has applied with the one before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from raftkafka.base.ids import NO_NODE, NodeId
 from raftkafka.metadata.image import BrokerRegistration, MetadataImage, PartitionRegistration
@@ -187,6 +187,24 @@ def reassignment_well_formed(name: str, registration: PartitionRegistration) -> 
         return None
     text = f"{name}: no reassignment of these replicas"
     return Breach(text, f"replicas {list(replicas)}", f"adding {sorted(adding)}, removing {sorted(removing)}")
+
+
+@invariant("E1", "nothing-refers-to-a-removed-broker")
+def nothing_refers_to_a_removed_broker(node_id: NodeId, image: MetadataImage, voters: Sequence[NodeId]) -> Breach | None:
+    """When a broker has been drained, stopped and unregistered, it is no replica of any partition, and has no vote.
+
+    Hazard: a partition waits for a replica that never comes, or a majority of the voters is not there.
+    Source: KIP-455, KIP-853; Kafka's operations guide (decommissioning brokers).
+    """
+    found = [
+        f"{topic.name}-{index} {text_of(partition)}"
+        for topic in image.topics.by_id.values()
+        for index, partition in topic.partitions.items()
+        if node_id in (*partition.replicas, *partition.isr, *partition.elr, *partition.adding_replicas, partition.leader)
+    ]
+    found += ["it is registered"] if node_id in image.brokers else []
+    found += [f"voters {list(voters)}"] if node_id in voters else []
+    return Breach(f"n{node_id} was taken away, and is still referred to", "; ".join(found), f"offset {image.offset}") if found else None
 
 
 @invariant("D15", "metadata-is-a-prefix")

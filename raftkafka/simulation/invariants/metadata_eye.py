@@ -36,6 +36,8 @@ class MetadataEye:
     def _newer(self, before: MetadataImage, after: MetadataImage) -> None:
         memory = self._memory
         memory.image = after
+        for node_id in memory.retired:
+            metadata.nothing_refers_to_a_removed_broker(node_id, after, [voter for voter, _ in memory.raft.voters])
         restarted: dict[NodeId, bool] = {}
         if after.brokers is not before.brokers:
             for node_id, broker in before.brokers.items():

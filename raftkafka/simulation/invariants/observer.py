@@ -45,7 +45,7 @@ class Invariants:
     """Checks a world from its beginning. It puts itself on `World.machine_checks`."""
 
     def __init__(self, world: World) -> None:
-        voters = tuple(NodeId(number) for number in range(1, len(world.machines) + 1))
+        voters = tuple((NodeId(number), None) for number in range(1, world.settings.node_count + 1))
         self.memory = ClusterMemory(raft=RaftMemory(voters), image=MetadataImage(cluster_id=""))
         self._seen: dict[str, _Seen] = {}
         self._losses: dict[str, int] = {}
@@ -104,7 +104,7 @@ class Invariants:
             process=process,
             node=node,
             services=parts.services,
-            raft=RaftEye(memory.raft, parts.raft, parts, is_wiped=False),
+            raft=RaftEye(memory.raft, parts.raft, parts),
             replicas=ReplicaEye(
                 memory, memory.processes[node_id], parts, machine.disk, group_eye=self._groups, is_damaged=machine.may_fail
             ),

@@ -1,7 +1,8 @@
 """What the metadata quorum must never do: Q1 to Q20 of reference/replication-rules.md, as far as they are properties of states.
 
-Not here: Q16 (the voters are fixed), and "nobody is stuck in Prospective" of Q14, which a run's liveness phase demands. Q17 is stated for
-push replication: the pull model's rules have the same purpose, that a leader counts only what is really there.
+Not here: "nobody is stuck in Prospective" of Q14, which a run's liveness phase demands. Q17 is stated for push replication: the pull
+model's rules have the same purpose, that a leader counts only what is really there. A voter is a node with its log directory: with an
+empty disk it is another one, and whatever is counted of a voter is counted of its disk.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from raftkafka.base.ids import NodeId
 from raftkafka.raft.log import RaftLog
 from raftkafka.raft.messages import Entry
 from raftkafka.raft.roles import Candidate, Follower, Leader, Prospective
-from raftkafka.simulation.invariants.memory import RaftMemory, RaftView
+from raftkafka.simulation.invariants.memory import RaftMemory, RaftView, Voter
 from raftkafka.simulation.invariants.registry import Breach, invariant
 
 
@@ -95,17 +96,17 @@ def high_watermark_monotonic(before: RaftView, view: RaftView) -> Breach | None:
 
 @invariant("Q7", "majority-holds-committed")
 def majority_holds_committed(view: RaftView, memory: RaftMemory) -> Breach | None:
-    """A majority of the voters has all that is committed on stable storage. (A voter that came back with an empty disk counts until it has
-    it again: that a whole disk is lost is more than Raft promises to survive.)
+    """A majority of the voters by which it was counted has all that is committed on stable storage. (A disk that is lost counts with what
+    it had: that it is lost is more than Raft promises to survive.)
 
     Hazard: the nodes that elect the next leader know nothing of what was committed.
     Source: reference Q4, Q7; the Raft paper, 5.3; Kafka's RaftEventSimulationTest.
     """
     end_offset = len(memory.committed)
-    holding = [voter for voter in memory.voters if memory.durable.get(voter, (0, 0))[0] >= end_offset or voter in memory.wiped]
+    holding = [voter for voter in memory.voters if memory.stable_end(voter) >= end_offset]
     if len(holding) >= memory.majority:
         return None
-    ends = ", ".join(f"n{voter} to {memory.durable.get(voter, (0, 0))[0]}" for voter in memory.voters)
+    ends = ", ".join(f"n{voter[0]} to {memory.stable_end(voter)}" for voter in memory.voters)
     text = f"only {len(holding)} voters hold the {end_offset} committed entries on stable storage"
     return Breach(text, f"stable logs: {ends}", str(view))
 
@@ -169,44 +170,40 @@ def leader_appends_only(before: RaftView, view: RaftView) -> Breach | None:
 
 
 @invariant("Q11", "one-stable-vote")
-def one_stable_vote(candidate: RaftView, voter: NodeId, memory: RaftMemory) -> Breach | None:
-    """A vote that a candidate counts is the voter's only one in that epoch, and is on its stable storage.
+def one_stable_vote(candidate: RaftView, voter: Voter, memory: RaftMemory) -> Breach | None:
+    """A vote that a candidate counts is the voter's only one in that epoch, and is on its stable storage: on the disk that has the vote.
 
-    Hazard: a voter that loses power forgets whom it voted for and votes again: two leaders in one epoch.
+    Hazard: a voter that loses power, or its disk, forgets whom it voted for and votes again: two leaders in one epoch.
     Source: reference Q11; the Raft paper, figure 2; Kafka's QuorumState.
     """
-    epoch = candidate.epoch
-    first = memory.votes.setdefault((voter, epoch), candidate.node_id)
+    epoch, disk = candidate.epoch, memory.disk_of(voter)
+    node_id = disk[0]
+    first = memory.votes.setdefault((disk, epoch), candidate.node_id)
     if first != candidate.node_id:
-        text = f"n{voter} voted for n{first} and for n{candidate.node_id} in epoch {epoch}"
-        return Breach(text, str(memory.views.get(voter)), str(candidate))
-    stable_epoch, stable_vote = memory.stable_votes.get(voter, (0, None))
+        text = f"n{node_id} voted for n{first} and for n{candidate.node_id} in epoch {epoch}"
+        return Breach(text, str(memory.views.get(node_id)), str(candidate))
+    stable_epoch, stable_vote = memory.stable_votes.get(disk, (0, None))
     is_stable = stable_epoch > epoch or (stable_epoch == epoch and stable_vote == candidate.node_id)
-    if is_stable or (len(memory.voters) == 1 and voter == candidate.node_id):
+    if is_stable or (len(candidate.voters) == 1 and node_id == candidate.node_id):
         return None
-    text = f"n{candidate.node_id} counts a vote of n{voter} in epoch {epoch} that is not on stable storage"
-    return Breach(text, f"n{voter}: stable vote {(stable_epoch, stable_vote)}", str(candidate))
+    text = f"n{candidate.node_id} counts a vote of n{node_id} in epoch {epoch} that is not on stable storage"
+    return Breach(text, f"n{node_id}: stable vote {(stable_epoch, stable_vote)}", str(candidate))
 
 
 @invariant("Q11a", "elected-by-stable-votes")
 def elected_by_stable_votes(view: RaftView, memory: RaftMemory) -> Breach | None:
-    """A new leader has the stable votes of a majority.
+    """A new leader has the stable votes of a majority of the voters that it knows.
 
     Hazard: as Q11: another one is elected in the same epoch.
     Source: reference Q11; the Raft paper, 5.2.
     """
-    if len(memory.voters) == 1:
+    if len(view.voters) == 1:
         return None
-    supporters = [
-        voter
-        for voter in memory.voters
-        if (vote := memory.stable_votes.get(voter, (0, None)))[0] > view.epoch
-        or vote == (view.epoch, view.node_id)
-        or voter in memory.wiped
-    ]
-    if len(supporters) >= memory.majority:
+    votes_of = {voter[0]: memory.stable_votes.get(memory.disk_of(voter), (0, None)) for voter in view.voters}
+    supporters = [node_id for node_id, vote in votes_of.items() if vote[0] > view.epoch or vote == (view.epoch, view.node_id)]
+    if len(supporters) >= view.majority:
         return None
-    votes = ", ".join(f"n{voter} {memory.stable_votes.get(voter)}" for voter in memory.voters)
+    votes = ", ".join(f"n{node_id} {vote}" for node_id, vote in votes_of.items())
     return Breach(
         f"n{view.node_id} leads epoch {view.epoch} with the stable votes of {supporters} only", f"stable votes: {votes}", str(view)
     )
@@ -277,7 +274,7 @@ def pre_vote(before: RaftView, view: RaftView, memory: RaftMemory) -> Breach | N
     ):
         return Breach(f"n{view.node_id} asks for pre-votes and has raised its epoch", str(before), str(view))
     opened = view.epoch > before.epoch and view.voted_for == view.node_id
-    if not opened or isinstance(before.role, Prospective) or len(memory.voters) == 1:
+    if not opened or isinstance(before.role, Prospective) or len(view.voters) == 1:
         return None
     if memory.transfers.get(before.epoch) == view.node_id:
         return None
@@ -285,14 +282,14 @@ def pre_vote(before: RaftView, view: RaftView, memory: RaftMemory) -> Breach | N
 
 
 @invariant("Q15", "check-quorum")
-def check_quorum(view: RaftView, heard_ms: Sequence[int], now_ms: int, timeout_ms: int, memory: RaftMemory) -> Breach | None:
+def check_quorum(view: RaftView, heard_ms: Sequence[int], now_ms: int, timeout_ms: int) -> Breach | None:
     """A leader that no majority has answered for its time-out leads no more. `heard_ms`: when it last heard each of the other voters.
 
     Hazard: whoever reaches a controller that is cut off waits for decisions that it can never make.
     Source: reference Q15; the thesis, 6.2; KRaft's check quorum.
     """
     heard = sum(now_ms - contact_ms <= timeout_ms for contact_ms in heard_ms)
-    if heard + 1 >= memory.majority:
+    if heard + view.is_voter >= view.majority:
         return None
     silent = ", ".join(f"{now_ms - contact_ms} ms" for contact_ms in heard_ms)
     return Breach(f"n{view.node_id} leads although no majority answers it", f"the others were heard {silent} ago", str(view))
@@ -305,15 +302,64 @@ def count_what_is_there(view: RaftView, memory: RaftMemory) -> Breach | None:
     Hazard: the leader counts a copy that a power failure takes away: a committed decision is lost.
     Source: reference Q17 (there for the pull model), Q7; the Raft paper, figure 2.
     """
-    for voter, match_offset in view.matches:
-        other = memory.views.get(voter)
-        if other is None or other.epoch > view.epoch or voter in memory.wiped:
+    directory_of = dict(view.voters)
+    for node_id, match_offset in view.matches:
+        other = memory.views.get(node_id)
+        if other is None or other.epoch > view.epoch:
             continue
-        stable = memory.durable.get(voter, (0, 0))[0]
+        stable = memory.stable_end((node_id, directory_of.get(node_id)))
         if match_offset > stable:
-            text = f"n{view.node_id} counts on {match_offset} entries at n{voter}, which has {stable} of them on stable storage"
+            text = f"n{view.node_id} counts on {match_offset} entries at n{node_id}, which has {stable} of them on stable storage"
             return Breach(text, str(other), str(view))
     return None
+
+
+@invariant("Q16", "one-voter-at-a-time")
+def one_voter_at_a_time(node_id: NodeId, offset: int, before: Sequence[Voter], after: Sequence[Voter]) -> Breach | None:
+    """A set of voters in a log differs from the one before it there by one voter. (The first one of a cluster names all of them. That the
+    directory of a voter becomes known is no change.)
+
+    Hazard: a majority of the one set meets no majority of the other: two leaders in one epoch.
+    Source: reference Q16; the thesis, 4.1; KIP-853.
+    """
+    names_any = [node_id for node_id, directory in before if directory is None]
+    known = [(node_id, None if node_id in names_any else directory) for node_id, directory in after]
+    if not before or len({*before} ^ {*known}) <= 1:
+        return None
+    text = f"the entry at {offset} changes more than one voter"
+    return Breach(text, f"voters {_names(before)}", f"n{node_id}: voters {_names(after)}")
+
+
+@invariant("Q16a", "changes-wait-for-commit")
+def changes_wait_for_commit(before: RaftView, view: RaftView) -> Breach | None:
+    """A leader changes the voters only when the change before is committed, and an entry of its own epoch.
+
+    Hazard: two changes that are both open are more than one at a time; without an own entry the one of another leader may be open.
+    Source: reference Q16; the thesis, 4.1; Ongaro, "bug in single-server membership changes" (2015); KIP-853.
+    """
+    role = view.role
+    if not isinstance(role, Leader) or before.role is not role or view.last_change == before.last_change:
+        return None
+    if view.high_watermark > max(before.last_change, role.start_offset):
+        return None
+    text = f"n{view.node_id} changes the voters at {view.last_change} and has committed up to {view.high_watermark}"
+    return Breach(text, f"the change before at {before.last_change}, its epoch from {role.start_offset}", str(view))
+
+
+@invariant("Q16b", "leaders-have-a-vote")
+def leaders_have_a_vote(view: RaftView) -> Breach | None:
+    """A node is elected only with a vote of its own, or while the change that takes it away may not be committed.
+
+    Hazard: a node that was removed, or whose disk is not the one with the vote, decides for the cluster.
+    Source: reference Q16 (a wiped disk is a new voter); the thesis, 4.2.2; KIP-853.
+    """
+    if view.is_voter or view.last_change >= view.high_watermark:
+        return None
+    return Breach(f"n{view.node_id} is elected and has no vote", f"voters {_names(view.voters)}", str(view))
+
+
+def _names(voters: Sequence[Voter]) -> str:
+    return ", ".join(f"n{node_id} {directory[:3].hex() if directory is not None else 'any'}" for node_id, directory in voters)
 
 
 @invariant("Q18", "applied-is-committed")

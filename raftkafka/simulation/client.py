@@ -10,7 +10,7 @@ certainly was not sent (`RequestLost.sent` is false).
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -29,6 +29,8 @@ DESCRIBE_CONFIGS_KEY, CREATE_PARTITIONS_KEY, DELETE_GROUPS_KEY, INCREMENTAL_ALTE
 ELECT_LEADERS_KEY, ALTER_PARTITION_REASSIGNMENTS_KEY = 43, 45
 ALTER_REPLICA_LOG_DIRS_KEY, DESCRIBE_LOG_DIRS_KEY = 34, 35
 DESCRIBE_CLIENT_QUOTAS_KEY, ALTER_CLIENT_QUOTAS_KEY = 48, 49
+LIST_PARTITION_REASSIGNMENTS_KEY, DESCRIBE_QUORUM_KEY, UNREGISTER_BROKER_KEY = 46, 55, 64
+ADD_RAFT_VOTER_KEY, REMOVE_RAFT_VOTER_KEY = 80, 81
 
 VERSIONS: Mapping[int, int] = {
     PRODUCE_KEY: 11,
@@ -57,6 +59,11 @@ VERSIONS: Mapping[int, int] = {
     DESCRIBE_LOG_DIRS_KEY: 4,
     DESCRIBE_CLIENT_QUOTAS_KEY: 1,
     ALTER_CLIENT_QUOTAS_KEY: 1,
+    LIST_PARTITION_REASSIGNMENTS_KEY: 0,
+    DESCRIBE_QUORUM_KEY: 2,
+    UNREGISTER_BROKER_KEY: 0,
+    ADD_RAFT_VOTER_KEY: 1,
+    REMOVE_RAFT_VOTER_KEY: 0,
 }
 """The version spoken of each API; a client may have others for some."""
 
@@ -98,7 +105,7 @@ class _Connection:
 class SimClient:
     """A client process on a machine of its own."""
 
-    def __init__(self, *, name: str, heap: EventHeap, network: Network, bootstrap: tuple[Address, ...], rng: random.Random) -> None:
+    def __init__(self, *, name: str, heap: EventHeap, network: Network, bootstrap: Sequence[Address], rng: random.Random) -> None:
         self.name = name
         self.heap = heap
         self.rng = rng

@@ -131,6 +131,8 @@ class SimDisk:
         self.failing: tuple[str, ...] = ()
         """Directories where nothing can be read or written any more, as on a device that has died."""
         self.generation = 0
+        self.erasures = 0
+        """How often it was replaced by an empty one."""
         self.persist_count = 0
         self._root = _Directory()
         self._undo: deque[Callable[[], None]] = deque()
@@ -243,6 +245,13 @@ class SimDisk:
         self._undo.clear()
         for content in self._root.contents():
             content.lose_unstable(rng)
+
+    def erase(self) -> None:
+        """An empty disk takes its place, for good."""
+        self.kill()
+        self.erasures += 1
+        self._root = _Directory()
+        self._undo.clear()
 
     def unstable_range(self, path: str) -> tuple[int, int]:
         """From where on, and up to where, the bytes of a file were never made stable."""

@@ -40,8 +40,12 @@ class Liveness:
     profile: Profile
     nemesis: Nemesis
     clients_stuck: Callable[[int], list[str]]
-    nodes: tuple[str, ...]
     rng: random.Random
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Those in service: machines may come and go while what was begun is finished."""
+        return self.world.members
 
     def heal_core(self) -> None:
         """In some runs: heals a core, and raises `Violation` when it does not get on."""
@@ -74,7 +78,7 @@ class Liveness:
         self.nemesis.end_all()
         self.world.heal()
         since_us = self.world.heap.now_us
-        self._demand(lambda: self._stuck(self.nodes, since_us), self.nodes)
+        self._demand(lambda: self._stuck(self.nodes, since_us), ())
 
     def _draw_core(self) -> tuple[str, ...] | None:
         image = newest_image(self.world)
@@ -110,12 +114,12 @@ class Liveness:
         assert controller is not None
         return controller.pending
 
-    def _demand(self, stuck: Callable[[], list[str]], nodes: tuple[str, ...]) -> None:
-        """Lets time pass until nothing is stuck."""
+    def _demand(self, stuck: Callable[[], list[str]], core: tuple[str, ...]) -> None:
+        """Lets time pass until nothing is stuck, in the core or, when it is empty, in all nodes."""
         until_us = self.world.heap.now_us + self.profile.liveness_ms * US_PER_MS
         while found := stuck():
             if self.world.heap.now_us >= until_us:
-                whole = "all nodes" if nodes == self.nodes else f"the core {', '.join(nodes)}"
+                whole = f"the core {', '.join(core)}" if core else "all nodes"
                 text = f"{whole} had {self.profile.liveness_ms} ms without a fault, and still:"
                 raise Violation("\n  ".join([text, *found]), invariant=INVARIANT)
             self.world.run_for(LOOK_EVERY_MS)

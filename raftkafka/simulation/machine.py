@@ -82,6 +82,8 @@ class Machine:
         """How often the disk has lost what was not stable, or all."""
         self.may_fail = False
         """Whether the disk was damaged on purpose, so that a process may end by itself."""
+        self.in_service = True
+        """Whether the machine belongs to the cluster: one that does not is never started."""
         self._powered = True
         self._start_again = False
         surroundings.network.add_machine(name, self)
@@ -100,7 +102,9 @@ class Machine:
     # What happens to a machine
 
     def start(self) -> None:
-        """Power on, if need be, and a new process; when one is about to stop, after that; nothing when one runs."""
+        """Power on, if need be, and a new process; when one is about to stop, after that; nothing when one runs, or out of service."""
+        if not self.in_service:
+            return
         self._powered = True
         if self.process is not None:
             self._start_again = self.process.stopping
@@ -144,6 +148,13 @@ class Machine:
         if self.process is not None and self.process.paused:
             self._trace("goes on")
             self.process.resume()
+
+    def erase(self) -> None:
+        """No process runs, and the disk is replaced by an empty one: what starts there next has another directory id."""
+        assert self.process is None, f"{self.name} runs"
+        self._trace("has an empty disk")
+        self.disk.erase()
+        self.lost_something()
 
     def heal_disk(self) -> None:
         """The disk is quick and works again."""

@@ -40,6 +40,10 @@ class Profile:
     name: str = DEFAULT
     description: str = ""
     node_count: int = 3
+    spare_count: int = 0
+    """How many machines more there are that may be added to the cluster."""
+    dynamic_quorum: bool = False
+    """Whether the first voters are known by their log directories, as after a format with --initial-controllers, and not by properties."""
     duration_ms: int = 20_000
     network: NetworkSettings = attrs.field(factory=NetworkSettings)
     faults: FaultSettings = attrs.field(factory=FaultSettings)

@@ -91,13 +91,20 @@ class Run:
         overrides = dict(profile.properties)
         if broken_rules:
             overrides[BROKEN_RULES_KEY] = ",".join(rule.value for rule in broken_rules)
-        cluster = SimCluster(seed=seed, node_count=profile.node_count, overrides=overrides)
-        settings = WorldSettings(node_count=profile.node_count, network=profile.network)
+        cluster = SimCluster(
+            seed=seed,
+            node_count=profile.node_count,
+            spare_count=profile.spare_count,
+            dynamic_quorum=profile.dynamic_quorum,
+            overrides=overrides,
+        )
+        settings = WorldSettings(node_count=profile.node_count, spare_count=profile.spare_count, network=profile.network)
         self.world = World(seed, make_node=make_node or cluster.make_node, settings=settings, sink=sink, detailed=detailed)
         self.clients = Clients(self.world, profile.workload)
         self.is_cluster = make_node is None
         if self.is_cluster:
-            Invariants(self.world).listen(self.clients.recording)
+            self._invariants = Invariants(self.world)
+            self._invariants.listen(self.clients.recording)
         self.plan = plan if plan is not None else self._draw_plan()
 
     def run(self) -> Result:
@@ -142,6 +149,8 @@ class Run:
         self.world.start()
         self._finish(self.clients.create_topics(), START_TIMEOUT_MS, "the topics were not created")
         self.clients.start()
+        if self.is_cluster and self.clients.scaler is not None:
+            self._invariants.memory.retired = self.clients.scaler.retired
 
     def _disturb(self) -> Nemesis:
         """Faults happen."""
@@ -174,11 +183,10 @@ class Run:
             profile=self.profile,
             nemesis=nemesis,
             clients_stuck=clients.stuck_since,
-            nodes=tuple(self.world.machines),
             rng=self.world.rng("liveness"),
         )
         liveness.heal_core()
-        clients.recording.nemesis("heal", {"fault": "heal", "nodes": list(self.world.machines), "phase": "begin"})
+        clients.recording.nemesis("heal", {"fault": "heal", "nodes": list(self.world.members), "phase": "begin"})
         liveness.heal_all()
 
     def _read_back(self) -> list[Violation]:

@@ -36,7 +36,10 @@ MakeNode = Callable[[int, Disk, random.Random], NodePort]
 
 @attrs.frozen(kw_only=True)
 class WorldSettings:
+    """`spare_count` machines more are there, with an empty disk, and out of service until somebody adds them to the cluster."""
+
     node_count: int = 3
+    spare_count: int = 0
     network: NetworkSettings = attrs.field(factory=NetworkSettings)
     max_clock_drift_ppm: int = 200
     max_wall_offset_ms: int = 500
@@ -79,9 +82,10 @@ class World:
         self.start_us = 0
         """When the faults of a plan count from: set by the run once the cluster stands."""
         surroundings = Surroundings(heap=self.heap, network=self.network, trace=self.trace, broken=self._broken, changed=self._changed)
-        self.machines = {
-            f"n{node_id}": self._make_machine(node_id, make_node, surroundings) for node_id in range(1, self.settings.node_count + 1)
-        }
+        node_ids = range(1, self.settings.node_count + self.settings.spare_count + 1)
+        self.machines = {f"n{node_id}": self._make_machine(node_id, make_node, surroundings) for node_id in node_ids}
+        self.bootstrap = [Address(name, CLIENT_PORT) for name, machine in self.machines.items() if machine.in_service]
+        """Where a client asks first: the machines in service. All clients share it."""
         self._client_count = 0
 
     def rng(self, purpose: str) -> random.Random:
@@ -92,10 +96,29 @@ class World:
         """A client on a machine of its own that knows all brokers."""
         self._client_count += 1
         name = f"c{self._client_count}"
-        bootstrap = tuple(Address(machine, CLIENT_PORT) for machine in self.machines)
-        return SimClient(name=name, heap=self.heap, network=self.network, bootstrap=bootstrap, rng=self.rng(name))
+        return SimClient(name=name, heap=self.heap, network=self.network, bootstrap=self.bootstrap, rng=self.rng(name))
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The machines in service."""
+        return tuple(name for name, machine in self.machines.items() if machine.in_service)
+
+    def take_into_service(self, name: str) -> None:
+        """A machine with an empty disk is switched on."""
+        self._serve(name, True)
+        self.machines[name].start()
+
+    def take_out_of_service(self, name: str) -> None:
+        """The process of a machine stops cleanly, as soon as it can, and nobody starts another."""
+        self._serve(name, False)
+        self.machines[name].stop()
+
+    def _serve(self, name: str, in_service: bool) -> None:
+        self.machines[name].in_service = in_service
+        self.bootstrap[:] = [Address(member, CLIENT_PORT) for member in self.members]
 
     def start(self) -> None:
+        """All machines in service are switched on."""
         for machine in self.machines.values():
             machine.start()
 
@@ -135,7 +158,7 @@ class World:
         name = f"n{node_id}"
         rng = self.rng(name)
         drift, offset = self.settings.max_clock_drift_ppm, self.settings.max_wall_offset_ms
-        return Machine(
+        machine = Machine(
             name=name,
             surroundings=surroundings,
             listeners={CLIENT_PORT: CLIENT_LISTENER, CONTROLLER_PORT: CONTROLLER_LISTENER},
@@ -143,6 +166,8 @@ class World:
             rng=rng,
             clock=SimClock(self.heap, rate_ppm=rng.randint(-drift, drift), wall_offset_ms=rng.randint(-offset, offset)),
         )
+        machine.in_service = node_id <= self.settings.node_count
+        return machine
 
     def _changed(self, machine: Machine) -> None:
         for check in self.machine_checks:

@@ -79,6 +79,10 @@ class Nemesis:
     def _begin(self, number: int, fault: Fault) -> None:
         self._world.trace.line(fault.node, f"fault begins: {fault}")
         self._told(fault, "begin")
+        if any(not self._world.machines[name].in_service for name in fault.machines):
+            self._world.trace.line(fault.node, f"is spared from {fault.kind.value}: it is out of service")
+            self._in_force[number] = fault, lambda: None
+            return
         self._in_force[number] = fault, BEGINNINGS[fault.kind](self._world, fault)
 
     def _end(self, number: int) -> None:

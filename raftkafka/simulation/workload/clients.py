@@ -17,6 +17,7 @@ from raftkafka.simulation.workload.limiter import Limiter
 from raftkafka.simulation.workload.producer import Producer
 from raftkafka.simulation.workload.reassigner import Reassigner
 from raftkafka.simulation.workload.recording import Recording
+from raftkafka.simulation.workload.scaler import Scaler
 from raftkafka.simulation.workload.settings import WorkloadSettings, draw_producer_style, draw_style
 from raftkafka.simulation.workload.table import TABLE_TOPIC
 from raftkafka.simulation.workload.table_clients import TableClients
@@ -53,6 +54,7 @@ class Clients:
         self.reassigner: Reassigner | None = None
         self.mover: DirectoryMover | None = None
         self.limiter: Limiter | None = None
+        self.scaler: Scaler | None = None
         self.table = TableClients(world, settings, self.recording) if settings.table_writers else None
 
     # The phases of a run
@@ -107,6 +109,15 @@ class Clients:
             client = self._world.add_client()
             self.limiter = Limiter(client=client, recording=self.recording, interval_ms=self.settings.limit_interval_ms)
             heap.spawn(self.limiter.run())
+        if self.settings.scale_interval_ms:
+            self.scaler = Scaler(
+                world=self._world,
+                client=self._world.add_client(),
+                recording=self.recording,
+                interval_ms=self.settings.scale_interval_ms,
+                min_members=self._world.settings.node_count,
+            )
+            heap.spawn(self.scaler.run())
         if self.table is not None:
             self.table.start()
 
@@ -116,6 +127,8 @@ class Clients:
             self.limiter.running = False
         if self.reassigner is not None:
             self.reassigner.running = False
+        if self.scaler is not None:
+            self.scaler.running = False
 
     def stop_writing(self) -> None:
         """Producers and the administrator finish what they have begun."""
@@ -153,6 +166,8 @@ class Clients:
         if not self.group_is_stable():
             held = [sorted(map(key_of, member.assigned)) for member in self.members]
             found.append(f"the group's partitions are not each with one member: {held}")
+        if self.scaler is not None and not self.scaler.finished:
+            found.append(f"the operator is not done: {self.scaler.doing}")
         return found
 
     def writing_finished(self) -> bool:

@@ -129,15 +129,7 @@ class Reassigner:
 
     async def _set_rate(self, node_id: int, rate: str | None) -> bool:
         """Whether the broker certainly has this rate now. All must be lifted at the end: one may be below what the producers write."""
-        broker = str(node_id)
-        operation = SET if rate else DELETE
-        rates = [AlterableConfig(name=name, config_operation=operation, value=rate) for name in (LEADER_RATE, FOLLOWER_RATE)]
-        replicas = [AlterableConfig(name=name, config_operation=SET, value="*") for name in (LEADER_REPLICAS, FOLLOWER_REPLICAS)]
-        topics = dict.fromkeys(topic for topic, _ in self._slots)
-        resources = [
-            AlterConfigsResource(resource_type=ResourceType.BROKER, resource_name=broker, configs=rates),
-            *(AlterConfigsResource(resource_type=ResourceType.TOPIC, resource_name=topic, configs=replicas) for topic in topics),
-        ]
+        resources = throttle_resources(node_id, rate, list(dict.fromkeys(topic for topic, _ in self._slots)))
         try:
             response = await self._client.ask_any(INCREMENTAL_ALTER_CONFIGS_KEY, IncrementalAlterConfigsRequest(resources=resources))
         except RequestLost:
@@ -145,7 +137,7 @@ class Reassigner:
         codes = [each.error_code for each in response.responses]
         text = " ".join(map(error_name, codes))
         self._recording.note(
-            self._client.name, f"{f'throttle broker {broker} to {rate}' if rate else f'lift the throttle of broker {broker}'}: {text}"
+            self._client.name, f"{f'throttle broker {node_id} to {rate}' if rate else f'lift the throttle of broker {node_id}'}: {text}"
         )
         return not any(codes)
 
@@ -220,3 +212,14 @@ class Reassigner:
                     wanted = " or ".join(str(sorted(each)) for each in possible)
                     self._recording.problem(f"{key_of(slot)} is on {sorted(found.get(slot, ()))}, and was reassigned to {wanted}")
             return
+
+
+def throttle_resources(node_id: int, rate: str | None, topics: Sequence[str]) -> list[AlterConfigsResource]:
+    """What gives a broker a rate for replicas of these topics that are not in sync, or takes the rate away."""
+    operation = SET if rate else DELETE
+    rates = [AlterableConfig(name=name, config_operation=operation, value=rate) for name in (LEADER_RATE, FOLLOWER_RATE)]
+    replicas = [AlterableConfig(name=name, config_operation=SET, value="*") for name in (LEADER_REPLICAS, FOLLOWER_REPLICAS)]
+    return [
+        AlterConfigsResource(resource_type=ResourceType.BROKER, resource_name=str(node_id), configs=rates),
+        *(AlterConfigsResource(resource_type=ResourceType.TOPIC, resource_name=topic, configs=replicas) for topic in topics),
+    ]

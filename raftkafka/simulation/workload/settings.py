@@ -71,6 +71,8 @@ class WorkloadSettings:
     """Mean pause between reassignments, cancels and elections on request; 0: there are none."""
     move_log_interval_ms: int = 0
     """Mean pause between moves of logs to other directories of their brokers; 0: there are none."""
+    scale_interval_ms: int = 0
+    """Mean pause between changes of the machines that the cluster has; 0: there are none."""
     limit_interval_ms: int = 0
     """Mean pause between changes of quotas and of brokers' settings; 0: there are none."""
 

@@ -174,11 +174,9 @@ class ControlLinks:
         was_open, link.open, link.dialing = link.open, False, False
         if refused and node_id is not None:
             self._gone(node_id, None)
-        if not link.wanted:
-            pass
-        elif was_open and now_ms >= link.opened_ms + self._redial_backoff_ms:
+        if link.wanted and was_open and now_ms >= link.opened_ms + self._redial_backoff_ms:
             self._dial(link)
-        else:
+        elif link.wanted:
             link.redial_at_ms = now_ms + self._redial_backoff_ms
             self._redial_ms = min(self._redial_ms, link.redial_at_ms)
         return node_id if was_open else None

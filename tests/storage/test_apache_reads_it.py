@@ -7,47 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from raftkafka.base.disk import Persist
-from raftkafka.base.ids import PartitionKey, TopicId
-from raftkafka.server.disk import PosixDisk
-from raftkafka.storage.compression import Compression
 from raftkafka.storage.config import LogConfig
-from raftkafka.storage.log_manager import LogManager
-from raftkafka.storage.producers import AppendOrigin
-from raftkafka.storage.record_batch import ControlType, Record, build_batch, build_end_transaction_marker
+from raftkafka.storage.record_batch import Record
 from tests.java.apache_kafka import requires_java, run_tool
+from tests.tools.segments import TIME, write_log
 
 pytestmark = [pytest.mark.java, requires_java]
 
-TIME = 1_795_493_172_320
+
+def plain_records(index: int) -> list[Record]:
+    """Two records of a batch that are alike."""
+    return [Record(0, TIME + index, b"key%d" % index, b"value%d" % index, [("header", b"x")]) for _ in range(2)]
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A partition's directory with several segments, left by a clean stop."""
-    root = tmp_path_factory.mktemp("data")
-    disk = PosixDisk(str(root))
-    manager = LogManager(disk=disk, log_dirs=[""])
-    manager.load(0)
     config = LogConfig(segment_bytes=6000, index_interval_bytes=300)
-    log = manager.create(PartitionKey(TopicId(b"the-topic-id-16b"), 0), "events", config, 0)
-    for index in range(100):
-        records = [Record(0, TIME + index, b"key%d" % index, b"value%d" % index, [("header", b"x")]) for _ in range(2)]
-        batch = build_batch(
-            records, producer_id=9, producer_epoch=1, base_sequence=2 * index, compression=Compression(index % 5), is_transactional=True
-        )
-        log.append_as_leader(batch, leader_epoch=index // 30, wall_ms=TIME)
-        if index % 20 == 19:
-            marker = build_end_transaction_marker(
-                producer_id=9, producer_epoch=1, control_type=ControlType.ABORT, coordinator_epoch=0, timestamp=TIME + index
-            )
-            log.append_as_leader(marker, leader_epoch=index // 30, wall_ms=TIME, origin=AppendOrigin.COORDINATOR)
-    manager.clean_shutdown(1)
-    for output in manager.drain():
-        if isinstance(output, Persist):
-            disk.persist(output)
-            manager.persisted(output.token)
-    return root / "events-0"
+    return write_log(tmp_path_factory.mktemp("data"), config=config, batch_count=100, marker_every=20, records=plain_records)
 
 
 def dump(directory: Path, suffixes: tuple[str, ...], *options: str) -> dict[str, list[str]]:

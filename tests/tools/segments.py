@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from raftkafka.base.disk import Persist
@@ -25,22 +26,33 @@ from raftkafka.storage.record_batch import (
 
 TIME = 1_795_493_172_320
 NAME = "00000000000000000000"
+ONE_SEGMENT = LogConfig(segment_bytes=1 << 20, index_interval_bytes=300)
 
 
-def write_log(root: Path) -> Path:
-    """The directory of a partition after a clean stop: every compression, headers, nulls, transactions, two epochs."""
+def varied_records(index: int) -> list[Record]:
+    """Two records of a batch: with headers or none, without a key, without a value."""
+    headers = [("header", b"x"), ("h2", None)] if index % 2 else []
+    key = b"key%d" % index if index % 3 else None
+    value = f"값{index}".encode() if index % 4 else None
+    return [Record(0, TIME + index, key, value, headers) for _ in range(2)]
+
+
+def write_log(
+    root: Path,
+    *,
+    config: LogConfig = ONE_SEGMENT,
+    batch_count: int = 40,
+    marker_every: int = 10,
+    records: Callable[[int], list[Record]] = varied_records,
+) -> Path:
+    """The directory of a partition after a clean stop: every compression, transactions that end every few batches, an epoch for each 30."""
     disk = PosixDisk(str(root))
     manager = LogManager(disk=disk, log_dirs=[""])
     manager.load(0)
-    log = manager.create(
-        PartitionKey(TopicId(b"the-topic-id-16b"), 0), "events", LogConfig(segment_bytes=1 << 20, index_interval_bytes=300), 0
-    )
-    for index in range(40):
-        headers = [("header", b"x"), ("h2", None)] if index % 2 else []
-        key = b"key%d" % index if index % 3 else None
-        value = f"값{index}".encode() if index % 4 else None
+    log = manager.create(PartitionKey(TopicId(b"the-topic-id-16b"), 0), "events", config, 0)
+    for index in range(batch_count):
         batch = build_batch(
-            [Record(0, TIME + index, key, value, headers) for _ in range(2)],
+            records(index),
             producer_id=9,
             producer_epoch=1,
             base_sequence=2 * index,
@@ -48,7 +60,7 @@ def write_log(root: Path) -> Path:
             is_transactional=True,
         )
         log.append_as_leader(batch, leader_epoch=index // 30, wall_ms=TIME)
-        if index % 10 == 9:
+        if index % marker_every == marker_every - 1:
             marker = build_end_transaction_marker(
                 producer_id=9, producer_epoch=1, control_type=ControlType.ABORT, coordinator_epoch=0, timestamp=TIME + index
             )

@@ -35,7 +35,7 @@ class Reasons:
         response = ask(self._bootstrap)
         now_s = time.monotonic()
         lines = []
-        for move in sorted(reversed(response.recent), key=lambda each: -each.age_ms):
+        for move in reversed(response.recent):
             identity = (move.partition, move.kind, move.source, move.target, round(now_s - move.age_ms / 1_000))
             near = [(*identity[:4], identity[4] + distance) for distance in (-1, 0, 1)]
             if not any(each in self._told for each in near):

@@ -1,0 +1,85 @@
+"""Balance on real processes: a skewed load is spread within seconds and nobody is disturbed; leaders go home when their broker is back."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from cluster.balance_demo.load import SkewedLoad, zipf
+from cluster.balance_demo.reasons import ask
+from cluster.balance_demo.run import BYTES_PER_SECOND, LIMIT, PARTITIONS, TOPIC, one_leads_all, shifted
+from cluster.balance_demo.scales import Scales, balanced_after_s, peak_to_mean
+from tests.cluster.real_cluster import RealCluster, eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+BALANCED_S = 10.0
+STEADY_S = 15.0
+HOME_S = 5.0
+
+
+def test_a_skewed_load_is_spread_and_followed_without_oscillating(own_cluster: Callable[..., RealCluster]) -> None:
+    """24 partitions, all led by broker 1, two of them with 40 % of the load; then it shifts to what one broker leads."""
+    cluster = own_cluster()
+    one_leads_all(cluster.bootstrap)
+    load = SkewedLoad(cluster.bootstrap, TOPIC, zipf(PARTITIONS), bytes_per_second=BYTES_PER_SECOND)
+    scales = Scales(cluster.bootstrap, TOPIC, load)
+    try:
+        _wait_until(scales, BALANCED_S + 2)
+        shift_s = scales.now_s
+        load.shares = shifted(load.shares, scales.leaders)
+        _wait_until(scales, shift_s + BALANCED_S + STEADY_S)
+        balance = ask(cluster.bootstrap)
+    finally:
+        scales.stop()
+        load.stop()
+    assert load.verdict() == []
+    for window in (scales.between(0.0, shift_s), scales.between(shift_s)):
+        assert peak_to_mean(window[:3]) > LIMIT, "there was nothing to balance"
+        balanced_s = balanced_after_s(window, limit=LIMIT)
+        assert balanced_s is not None and balanced_s <= BALANCED_S, [(sample.at_s, sample.loads, sample.moved) for sample in window]
+    late = [move for move in balance.recent if move.age_ms < 1_000 * STEADY_S and not _goes_home(move.reason)]
+    assert not late, "leaders still move under a steady load"
+    assert balance.settled and all(_goes_home(move.reason) for move in balance.moves)
+    seen = Counter(partition for sample in scales.samples for partition in sample.moved)
+    told = Counter(move.partition for move in balance.recent if move.topic == TOPIC)
+    assert told == seen == _in_logs(cluster), "every move is told with its reason"
+    assert all("MB/s" in move.reason for move in balance.recent)
+
+
+def test_leaders_go_home_when_their_broker_is_back(own_cluster: Callable[..., RealCluster]) -> None:
+    """Without waiting for a timer, and all of them at once."""
+    cluster = own_cluster()
+    cluster.create_topic("homes", partitions=30, replicas=3, config={"min.insync.replicas": "2"})
+    cluster.kill(2)
+    eventually(lambda: _leaders(cluster, "homes").get(2, 0) == 0, what="others lead")
+    cluster.start(2)
+    began = time.monotonic()
+    eventually(lambda: _leaders(cluster, "homes").get(2) == 10, timeout_s=HOME_S, what=f"broker 2 leads its own after {HOME_S} s")
+    lines = [line for node_id in cluster.node_ids for line in cluster.log_of(node_id).splitlines() if " leader-moved " in line]
+    assert len(lines) == 10 and all("target=2" in line for line in lines), lines
+    print(f"home after {time.monotonic() - began:.2f} s")
+
+
+def _goes_home(reason: str) -> bool:
+    """What goes home does so because that changes little; it is not an answer to the load."""
+    return "first replica" in reason
+
+
+def _wait_until(scales: Scales, at_s: float) -> None:
+    time.sleep(max(0.0, at_s - scales.now_s))
+
+
+def _leaders(cluster: RealCluster, topic: str) -> Counter[int]:
+    view = cluster.view()
+    return Counter(each.leader_id for each in view.partitions if each.topic == topic) if view is not None else Counter()
+
+
+def _in_logs(cluster: RealCluster) -> Counter[int]:
+    """The moves of each partition that brokers have logged."""
+    text = "\n".join(cluster.log_of(node_id) for node_id in cluster.node_ids)
+    return Counter(int(number) for number in re.findall(rf" leader-moved partition={TOPIC}-(\d+) ", text))

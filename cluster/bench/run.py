@@ -1,7 +1,7 @@
 """`make bench`: every measure for both systems, in turns, and a table of medians.
 
 Both clusters run at the same time and take turns measure by measure: a busy moment of the machine does not fall on one of them alone.
-Where Java or Maven is missing, ours is measured alone.
+Where Java or Maven is missing, ours is measured alone. A measure that fails is told and left out; what was measured is printed anyway.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ import platform
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 from confluent_kafka import KafkaException
 
 from cluster.apache_kafka import KAFKA_VERSION, KafkaUnavailable, kafka_home
-from cluster.bench import measures, systems
+from cluster.bench import balance, measures, systems
 from cluster.bench.systems import System
 
 PARTITIONS = 6
@@ -41,10 +43,25 @@ class Plan:
     fault_rounds: int = 3
     partitions: int = 1_000
     simulated_seeds: int = 5
+    leader_moves: int = 5
+    """In each round."""
+    skewed_s: float = 40.0
+    return_rounds: int = 3
+    """Apache Kafka's has one: it waits for a timer of five minutes."""
 
 
 QUICK = Plan(
-    rounds=1, records_1k=50_000, records_100=200_000, records_java=20_000, latency_s=2.0, fault_rounds=1, partitions=100, simulated_seeds=1
+    rounds=1,
+    records_1k=50_000,
+    records_100=200_000,
+    records_java=20_000,
+    latency_s=2.0,
+    fault_rounds=1,
+    partitions=100,
+    simulated_seeds=1,
+    leader_moves=2,
+    skewed_s=15.0,
+    return_rounds=1,
 )
 
 
@@ -54,6 +71,25 @@ class Table:
 
     rows: dict[str, dict[str, list[float]]] = attrs.field(factory=dict)
     units: dict[str, str] = attrs.field(factory=dict)
+    notes: dict[tuple[str, str], str] = attrs.field(factory=dict)
+    """By row and system, in place of a value that there is none of."""
+    failures: int = 0
+
+    @contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """A measure that may fail: that is told, and the rest goes on."""
+        try:
+            yield
+        except (KafkaException, TimeoutError, subprocess.SubprocessError) as error:
+            self.failures += 1
+            _say(f"{what}: failed: {error}")
+
+    def note(self, row: str, system: System, text: str) -> None:
+        """A word in place of a value."""
+        self.rows.setdefault(row, {})
+        self.units.setdefault(row, "")
+        self.notes[row, system.name] = text
+        _say(f"{system.name:13} {row}: {text}")
 
     def add(self, row: str, unit: str, system: System, value: float) -> None:
         self.rows.setdefault(row, {}).setdefault(system.name, []).append(value)
@@ -64,13 +100,19 @@ class Table:
         """Medians; the range behind them where there was more than one round."""
         lines = ["| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
         for row, by_system in self.rows.items():
-            cells = [_cell(by_system.get(name, []), self.units[row]) for name in names]
+            cells = [self._cell(row, name, by_system.get(name, [])) for name in names]
             lines.append(f"| {row} | " + " | ".join(cells) + " |")
         return "\n".join(lines)
 
+    def _cell(self, row: str, name: str, values: list[float]) -> str:
+        note = self.notes.get((row, name))
+        if note is None:
+            return _cell(values, self.units[row])
+        return note if not values else f"{_cell(values, self.units[row])}; {note}"
 
-def main(*, quick: bool, output: Path | None) -> int:
-    """Runs the benchmark; exit code 1 when a measure could not be taken."""
+
+def main(*, quick: bool, output: Path | None, only_leaders: bool = False) -> int:
+    """Runs the benchmark, or of it only what is about leaders that move; exit code 1 when a measure could not be taken."""
     plan = QUICK if quick else Plan()
     table = Table()
     makers: list[Callable[[Path, int], System]] = [systems.raftkafka]
@@ -80,19 +122,25 @@ def main(*, quick: bool, output: Path | None) -> int:
     except KafkaUnavailable as error:
         _say(f"raftkafka alone: {error}")
     with tempfile.TemporaryDirectory(prefix="raftkafka-bench-") as scratch:
-        _start_times(table, plan, makers, Path(scratch))
+        if not only_leaders:
+            _start_times(table, plan, makers, Path(scratch))
         clusters = [make(Path(scratch) / f"three-{number}", 3) for number, make in enumerate(makers)]
         try:
-            _measure(table, plan, clusters)
+            for cluster in clusters:
+                measures.start_and_wait(cluster)
+            if not only_leaders:
+                _measure(table, plan, clusters)
+            _leaders(table, plan, clusters)
         finally:
             for cluster in clusters:
                 cluster.stop()
-    _simulator(table, plan, clusters[0])
+    if not only_leaders:
+        _simulator(table, plan, clusters[0])
     report = f"{_machine()}\n\n{table.markdown([cluster.name for cluster in clusters])}\n"
     sys.stdout.write(f"\n{report}")
     if output is not None:
         output.write_text(report)
-    return 0
+    return 1 if table.failures else 0
 
 
 def _start_times(table: Table, plan: Plan, makers: list[Callable[[Path, int], System]], scratch: Path) -> None:
@@ -113,8 +161,6 @@ def _start_times(table: Table, plan: Plan, makers: list[Callable[[Path, int], Sy
 
 def _measure(table: Table, plan: Plan, clusters: list[System]) -> None:
     for cluster in clusters:
-        measures.start_and_wait(cluster)
-    for cluster in clusters:
         table.add("memory per broker, idle", "MB", cluster, measures.memory_mb(cluster))
     for _ in range(plan.rounds):
         for cluster in clusters:
@@ -132,10 +178,8 @@ def _measure(table: Table, plan: Plan, clusters: list[System]) -> None:
     for _ in range(plan.rounds):
         for cluster in clusters:
             row = f"CreateTopics, {plan.partitions:,} partitions, until each took a record"
-            try:
+            with table.attempt(f"{cluster.name:13} {row}"):
                 table.add(row, "s", cluster, measures.create_many_partitions_s(cluster, partitions=plan.partitions))
-            except (KafkaException, TimeoutError) as error:
-                _say(f"{cluster.name:13} {row}: failed: {error}")
 
 
 def _throughputs(table: Table, plan: Plan, clusters: list[System]) -> None:
@@ -173,12 +217,48 @@ def _faults(table: Table, plan: Plan, clusters: list[System]) -> None:
                 table.add(row, "s", cluster, measures.fault_gap_s(cluster, number=number, controller_too=controller_too))
 
 
+def _leaders(table: Table, plan: Plan, clusters: list[System]) -> None:
+    """Moves of leadership, restarts one by one, a skewed load, and a broker that comes back."""
+    for _ in range(plan.rounds):
+        for cluster in clusters:
+            row = "leadership moved (preferred election), longest pause of its producer"
+            with table.attempt(f"{cluster.name:13} {row}"):
+                for pause_s in balance.leader_move_pauses_s(cluster, count=plan.leader_moves):
+                    table.add(row, "ms", cluster, 1000 * pause_s)
+    for _ in range(plan.fault_rounds):
+        for cluster in clusters:
+            with table.attempt(f"{cluster.name:13} rolling restart"):
+                pause_s, errors = balance.rolling_restart_pause_s(cluster)
+                table.add("rolling restart of 3 nodes, longest pause of any partition", "s", cluster, pause_s)
+                table.add("rolling restart of 3 nodes, records that failed", "", cluster, errors)
+    for _ in range(plan.fault_rounds):
+        for cluster in clusters:
+            with table.attempt(f"{cluster.name:13} skewed load"):
+                _skewed(table, plan, cluster)
+    for number, cluster in [(number, cluster) for number in range(plan.return_rounds) for cluster in clusters]:
+        row = "broker back after 5 s away, from its launch until it leads again what it should"
+        if number == 0 or cluster is clusters[0]:
+            with table.attempt(f"{cluster.name:13} {row}"):
+                table.add(row, "s", cluster, balance.return_to_balance_s(cluster))
+
+
+def _skewed(table: Table, plan: Plan, cluster: System) -> None:
+    row = f"skewed load on one leader of 24, until no broker has more than {balance.BALANCED} of the mean"
+    run = balance.skewed_load(cluster, seconds=plan.skewed_s)
+    if run.balanced_after_s is None:
+        table.note(row, cluster, f"not within {plan.skewed_s:.0f} s")
+    else:
+        table.add(row, "s", cluster, run.balanced_after_s)
+    table.add("skewed load on one leader of 24, hottest broker in the end, of the mean", "", cluster, run.ratio)
+
+
 def _simulator(table: Table, plan: Plan, ours: System) -> None:
     """Ours alone, when the clusters are down: one core does it all."""
     for batches_per_second in SIMULATED_LOADS:
-        for speed in measures.simulator_speeds(batches_per_second=batches_per_second, count=plan.simulated_seeds):
-            row = f"simulator, invariants on, 3 nodes and {batches_per_second} batches/s: virtual seconds per second of one core"
-            table.add(row, "s", ours, speed)
+        row = f"simulator, invariants on, 3 nodes and {batches_per_second} batches/s: virtual seconds per second of one core"
+        with table.attempt(f"{ours.name:13} {row}"):
+            for speed in measures.simulator_speeds(batches_per_second=batches_per_second, count=plan.simulated_seeds):
+                table.add(row, "s", ours, speed)
 
 
 def _machine() -> str:
@@ -196,7 +276,7 @@ def _machine() -> str:
 def _cell(values: list[float], unit: str) -> str:
     if not values:
         return "–"
-    text = f"{_number(statistics.median(values))} {unit}"
+    text = f"{_number(statistics.median(values))} {unit}".rstrip()
     return f"{text} ({_number(min(values))} to {_number(max(values))})" if len(values) > 1 else text
 
 

@@ -2,7 +2,8 @@
 
 Going home and spreading the load are two goals; so that they do not fight, the load comes first. A partition goes home if its first replica
 would then be within half the tolerance of the mean (or below half of what matters at all), or if that makes the hotter of the two
-brokers notably cooler. Then the planner of loads moves what is still needed, but nothing that has just gone home.
+brokers notably cooler. Then the planner of loads moves what is still needed, but nothing that has just gone home. Where it finds
+nothing, a replica may move.
 
 Invariants (property tests): going home makes no broker hotter than half the tolerance allows, or than the one that it cools was; so it
 gives the planner of loads nothing to do, and under a steady load both come to rest.
@@ -27,6 +28,12 @@ from raftkafka.controller.load_balance import (
     plan_leaders,
 )
 from raftkafka.controller.load_view import LoadView
+from raftkafka.controller.own_moves import why_no_move, why_not_this
+from raftkafka.controller.replica_cooling import cool
+from raftkafka.controller.replica_plan import PlacedBroker, PlacedPartition, ReplicaMove
+
+REPLICA_MIN_GAIN = 0.10
+"""A replica moves only if that cools the hotter of its two brokers by so much of the mean: it must be copied."""
 
 
 class MoveKind(enum.Enum):
@@ -58,6 +65,8 @@ class BalanceRound:
     after: Mapping[NodeId, float]
     verdict: str
     shifting: frozenset[PartitionKey] = frozenset()
+    replica_move: ReplicaMove | None = None
+    """The move of kind REPLICA, if there is one: then it is the only one."""
 
 
 def plan_home(view: LoadView, away: Sequence[AwayLeader]) -> BalanceRound:
@@ -88,6 +97,51 @@ def plan_round(view: LoadView, away: Sequence[AwayLeader], limits: BalanceLimits
         verdict=plan.verdict,
         shifting=frozenset((*shifting, *(each.key for each in plan.moves))),
     )
+
+
+def plan_replica(view: LoadView, plan: BalanceRound, limits: BalanceLimits) -> BalanceRound:
+    """Where no move of leaders helps: a replica that should move, or why none is."""
+
+    def without(reason: str) -> BalanceRound:
+        return plan if reason == plan.verdict else attrs.evolve(plan, verdict=f"{plan.verdict}; {reason}")
+
+    refused = why_no_move(view.image)
+    if refused:
+        return without(refused)
+    brokers = [
+        PlacedBroker(node_id=node_id, rack=broker.rack, is_live=broker.is_active, takes_replicas=broker.takes_replicas)
+        for node_id, broker in view.image.brokers.items()
+    ]
+    partitions = [
+        PlacedPartition(
+            key=each.key,
+            name=each.name,
+            replicas=each.replicas,
+            leader=each.leader,
+            size=view.size_of(each.key),
+            load=each.load,
+            resting=each.resting,
+        )
+        for each in view.partitions
+    ]
+    cooled = cool(brokers, partitions, attrs.evolve(limits, min_gain=max(limits.min_gain, REPLICA_MIN_GAIN)))
+    if not cooled.moves:
+        return without(cooled.verdict)
+    move = cooled.moves[0]
+    refused = why_not_this(view.image, move)
+    if refused:
+        return without(refused)
+    planned = PlannedMove(
+        key=move.key,
+        topic=view.topic_name(move.key),
+        kind=MoveKind.REPLICA,
+        source=move.removed[0],
+        target=move.added[0],
+        replicas_after=move.new_replicas,
+        why=f"{plan.verdict}; {move.why}",
+    )
+    after = {node_id: cooled.after[node_id].load + view.rest[node_id] for node_id in view.brokers}
+    return attrs.evolve(plan, moves=(planned,), after=after, shifting=frozenset((move.key,)), verdict=cooled.verdict, replica_move=move)
 
 
 def away_under_load(view: LoadView) -> list[AwayLeader]:

@@ -11,6 +11,8 @@ Invariants
   that has returned does. As long as they do not, the checks send leaders home without regard to load.
 - What is remembered is lost with the leadership of the quorum, and nothing depends on it but how soon something moves again.
 - A round that moves nothing says nothing, except why it cannot, once.
+
+Where moving leaders cannot help for a while, one replica moves (`own_moves`).
 """
 
 from __future__ import annotations
@@ -22,17 +24,22 @@ import attrs
 
 from raftkafka.base.ids import PartitionKey
 from raftkafka.base.observed import Observed, observed
-from raftkafka.controller.balance_round import BalanceRound, PlannedMove, away_under_load, plan_home, plan_round
+from raftkafka.controller.balance_round import BalanceRound, PlannedMove, away_under_load, plan_home, plan_replica, plan_round
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.leader_balance import AwayLeader, Homecomings, away_leaders
 from raftkafka.controller.leader_moves import WantedLeader, decide_leader_moves
 from raftkafka.controller.load_balance import BalanceLimits, broker_loads, hottest, mean_load
 from raftkafka.controller.load_view import Loads, LoadView
+from raftkafka.controller.own_moves import decide_begin, decide_end, own_move
 from raftkafka.controller.sessions import FAR_FUTURE_MS
 from raftkafka.controller.settings import BalanceStrategy, ControllerSettings
 from raftkafka.metadata.image import MetadataImage
 
 MAX_RECENT = 50
+STUCK_ROUNDS = 5
+"""So many rounds in a row find no leadership to move before a replica is."""
+OWN_MOVE_CHECK_MS = 1_000
+"""How often it is looked whether a replica has arrived."""
 
 
 @attrs.frozen(kw_only=True)
@@ -63,17 +70,21 @@ class Balancer:
         self._was_hot = False
         self._wants_home = False
         self._wants_check = False
-        self._said = ""
+        self._stuck_rounds = 0
+        self._said: dict[str, None] = {}
         self._next_check_ms = FAR_FUTURE_MS
         self._next_round_ms = FAR_FUTURE_MS
+        self._next_own_ms = FAR_FUTURE_MS
 
-    def begin(self, now_ms: int) -> None:
-        """This controller has become the active one; it remembers nothing."""
+    def begin(self, image: MetadataImage, now_ms: int) -> None:
+        """This controller has become the active one; it remembers nothing, but finds in the metadata what was begun."""
         self.homecomings.clear()
         self.recent.clear()
         self._moved_ms.clear()
         self._was_hot = self._wants_home = self._wants_check = False
-        self._said = ""
+        self._stuck_rounds = 0
+        self._said.clear()
+        self._next_own_ms = now_ms if own_move(image) is not None else FAR_FUTURE_MS
         if self._settings.auto_leader_rebalance_enable:
             self._next_check_ms = now_ms + self._settings.leader_imbalance_check_interval_ms
             if self._by_load:
@@ -82,11 +93,18 @@ class Balancer:
     def next_deadline_ms(self) -> int:
         """When `decide` has something to do; never when nothing is to move by itself."""
         if not self._settings.auto_leader_rebalance_enable:
-            return FAR_FUTURE_MS
-        return min(self._next_check_ms, self._next_round_ms, self.homecomings.next_due_ms())
+            return self._next_own_ms
+        return min(self._next_check_ms, self._next_round_ms, self._next_own_ms, self.homecomings.next_due_ms())
 
     def decide(self, image: MetadataImage, now_ms: int) -> Decision:
-        """What is to move now."""
+        """What is to move now, or what has ended."""
+        if now_ms >= self._next_own_ms:
+            self._next_own_ms = now_ms + OWN_MOVE_CHECK_MS if own_move(image) is not None else FAR_FUTURE_MS
+            ended = decide_end(image, self._settings, now_ms)
+            if ended.records:
+                return ended
+        if not self._settings.auto_leader_rebalance_enable:
+            return Decision()
         if now_ms >= self._next_check_ms:
             self._next_check_ms = now_ms + self._settings.leader_imbalance_check_interval_ms
             self._wants_check = True
@@ -98,7 +116,7 @@ class Balancer:
             self._next_round_ms = now_ms + self._settings.balance.load_interval_ms
         view = self._view(image, now_ms)
         if self._by_load and view.is_settled:
-            plan = self._round(view)
+            plan = self._round(view, now_ms)
         elif not self._by_load or self._wants_check:
             plan = self._go_home(view)
         else:
@@ -109,7 +127,14 @@ class Balancer:
     def plan(self, image: MetadataImage, now_ms: int) -> tuple[LoadView, BalanceRound]:
         """What would be done if it were decided now, whether or not it is time for it."""
         view = self._view(image, now_ms)
-        return view, plan_round(view, self._away(view), self._limits) if self._by_load and view.is_settled else self._go_home(view)
+        if not self._by_load:
+            return view, self._go_home(view)
+        if not view.is_settled:
+            return view, attrs.evolve(plan_home(view, []), verdict="the brokers have not reported their loads yet")
+        plan = plan_round(view, self._away(view), self._limits)
+        if self._settings.balance.moves_replicas and not plan.moves and self._is_hot(view):
+            plan = plan_replica(view, plan, self._limits)
+        return view, plan
 
     def execute(self, image: MetadataImage, now_ms: int) -> tuple[LoadView, BalanceRound, Decision]:
         """That, because somebody asks for it."""
@@ -132,17 +157,29 @@ class Balancer:
     def _go_home(self, view: LoadView) -> BalanceRound:
         return plan_home(view, self._away(view))
 
-    def _round(self, view: LoadView) -> BalanceRound | None:
+    def _round(self, view: LoadView, now_ms: int) -> BalanceRound | None:
         """A round by load: None when there is nothing to do yet."""
         is_hot = self._is_hot(view)
         was_hot, self._was_hot = self._was_hot, is_hot
         spreads = is_hot and was_hot and self.homecomings.next_due_ms() == FAR_FUTURE_MS
         if not spreads and not self._wants_home:
             if not is_hot:
-                self._said = ""
+                self._stuck_rounds = 0
+                self._said.clear()
             return None
         away = self._away(view) if self._wants_home else away_under_load(view)
-        return plan_round(view, away, self._limits, spreads=spreads)
+        plan = plan_round(view, away, self._limits, spreads=spreads)
+        if plan.moves or not spreads:
+            self._stuck_rounds = 0
+            return plan
+        self._stuck_rounds += 1
+        may_help = self._settings.balance.moves_replicas and self._stuck_rounds % STUCK_ROUNDS == 0 and not self._waits(view, plan)
+        return plan_replica(view, plan, self._limits) if may_help else plan
+
+    def _waits(self, view: LoadView, plan: BalanceRound) -> bool:
+        """Whether the hottest broker leads what will be able to move when it has rested."""
+        hot = hottest(plan.after)
+        return any(each.leader == hot and each.key in self._moved_ms and len(each.candidates) > 1 for each in view.partitions)
 
     def _is_hot(self, view: LoadView) -> bool:
         loads = broker_loads(view.brokers, view.partitions, view.rest)
@@ -152,8 +189,14 @@ class Balancer:
         return highest >= self._limits.negligible_load and highest > mean_load(loads) * (1 + self._limits.tolerance)
 
     def _carry_out(self, view: LoadView, plan: BalanceRound, now_ms: int, *, is_asked: bool) -> Decision:
-        wanted = [WantedLeader(key=move.key, target=move.target, why=move.why) for move in plan.moves]
-        decision = decide_leader_moves(view.image, wanted, self._settings)
+        if plan.replica_move is not None:
+            bytes_in = self._loads.load_of(plan.replica_move.key).bytes_in
+            why = plan.moves[0].why
+            decision = decide_begin(view.image, plan.replica_move, self._settings, bytes_in=bytes_in, why=why, now_ms=now_ms)
+            self._next_own_ms = now_ms + OWN_MOVE_CHECK_MS
+        else:
+            wanted = [WantedLeader(key=move.key, target=move.target, why=move.why) for move in plan.moves]
+            decision = decide_leader_moves(view.image, wanted, self._settings)
         for move in plan.moves:
             if move.key in plan.shifting:
                 self._moved_ms[move.key] = now_ms
@@ -167,7 +210,7 @@ class Balancer:
     def _stuck(self, verdict: str) -> list[Observed]:
         """Says why the hottest broker stays hot, when that reason is new."""
         reason = re.sub(r"[0-9.]+ %", "", verdict)
-        if reason == self._said:
+        if reason in self._said:
             return []
-        self._said = reason
+        self._said[reason] = None
         return [observed("balance-stuck", why=verdict)]

@@ -128,7 +128,7 @@ class QuorumController:
         self._appended_offset = image.offset
         self._sessions.begin(image, now_ms)
         self._load_reports.begin(now_ms)
-        self._balancer.begin(now_ms)
+        self._balancer.begin(image, now_ms)
         self._observed.append(observed("controller-active", node=self._node_id, epoch=epoch, offset=image.offset))
         if not image.features:
             self._carry_out(_bootstrap(self._settings), now_ms)

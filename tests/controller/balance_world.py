@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from raftkafka.base.errors import ErrorCode
@@ -30,6 +30,9 @@ class BalanceWorld(World):
         self.begun_ms = self.now_ms
         self.observed: list[Observed] = []
         self.silent: set[int] = set()
+        self.copy_ms: int | None = None
+        """How long a new replica takes to catch up; None: for ever."""
+        self._copied_ms: dict[PartitionKey, int] = {}
         self.join(*range(1, brokers + 1))
 
     def write(self, topic: str, partition: int, bytes_per_second: float | Traffic) -> None:
@@ -49,6 +52,7 @@ class BalanceWorld(World):
             for node_id, broker in list(self.image.brokers.items()):
                 if node_id not in self.silent:
                     self.heartbeat(node_id, **({} if broker.fenced else self.report(node_id)))
+            self._copy()
         said = self.controller.drain()
         self.observed += said
         return self.observed[before:]
@@ -101,8 +105,26 @@ class BalanceWorld(World):
         response: BalanceClusterResponse = self.ask(BalanceClusterRequest(execute=execute, timeout_ms=1_000))
         return response
 
-    def join_isr(self, topic: str, partition: int, isr: Sequence[int]) -> None:
+    def join_isr(self, topic: str, partition: int, isr: Iterable[int]) -> None:
         """The leader of a partition proposes an ISR, which is granted."""
         now = self.partition(topic, partition)
         epochs = {"leader_epoch": now.leader_epoch, "partition_epoch": now.partition_epoch}
-        assert self.propose_isr(topic, isr, sender=now.leader, partition=partition, **epochs).error == ErrorCode.NONE
+        result = self.propose_isr(topic, list(isr), sender=now.leader, partition=partition, **epochs)
+        assert result.error in (ErrorCode.NONE, ErrorCode.NEW_LEADER_ELECTED, ErrorCode.FENCED_LEADER_EPOCH)
+
+    def _copy(self) -> None:
+        """New replicas catch up, and their leaders propose them."""
+        for topic in self.image.topics.by_id.values():
+            for index, partition in topic.partitions.items():
+                key = PartitionKey(topic.topic_id, index)
+                if not partition.adding_replicas or self.copy_ms is None:
+                    self._copied_ms.pop(key, None)
+                    continue
+                self._copied_ms[key] = self._copied_ms.get(key, 0) + HEARTBEAT_MS
+                if self._copied_ms[key] >= self.copy_ms:
+                    self.join_isr(topic.name, index, dict.fromkeys((*partition.isr, *partition.adding_replicas)))
+
+
+def wavering(rate: float, phase: int) -> Traffic:
+    """A rate that goes up and down by a tenth, every half second at its own time."""
+    return lambda now_ms: rate * (1.1 if (now_ms // 500 + 31 * phase) % 5 < 2 else 0.9)

@@ -6,7 +6,7 @@ import pytest
 
 from raftkafka.base.errors import ErrorCode
 from raftkafka.controller.settings import BalanceStrategy
-from tests.controller.balance_world import MB, BalanceWorld
+from tests.controller.balance_world import MB, BalanceWorld, wavering
 
 ON_ONE = [[1, 2, 3]] * 24
 SPREAD = [[1, 2, 3], [2, 3, 1], [3, 1, 2]] * 8
@@ -53,7 +53,7 @@ def test_a_load_that_shifts_is_followed(world: BalanceWorld) -> None:
 def test_a_load_that_wavers_by_a_tenth_moves_nothing(world: BalanceWorld) -> None:
     world.create("t", SPREAD)
     for index in range(24):
-        world.write("t", index, lambda now_ms, phase=index: MB * (1.1 if (now_ms // 700 + phase) % 3 == 0 else 0.9))
+        world.write("t", index, wavering(MB, index))
     assert world.moves(world.pass_time(60_000)) == []
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raftkafka.base.observed import Observed
-from tests.controller.balance_world import MB, BalanceWorld
+from tests.controller.balance_world import MB, BalanceWorld, wavering
 
 COOLDOWN_MS = 4_000
 MAX_MOVES = 5
@@ -129,5 +129,5 @@ def test_a_load_that_wavers_by_a_tenth_ends_in_no_moves(drawn: Drawn, phase: int
     world = world_of(drawn)
     settle(world)
     for index, rate in enumerate(drawn.first):
-        world.write("t", index, lambda now_ms, i=index, r=rate: r * MB * (1.1 if (now_ms // 500 * phase + i * 31) % 5 < 2 else 0.9))
+        world.write("t", index, wavering(rate * MB, phase * index))
     settle(world)

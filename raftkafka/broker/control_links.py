@@ -186,7 +186,8 @@ class ControlLinks:
         message, correlation_id = decode_control(frame)
         node_id = self._by_link_id.get(link_id)
         if node_id is None:
-            self._contact_answered(link_id, message)
+            if link_id in self._contacts:  # else it has said who it is, and this came on its way before the link was closed
+                self._contact_answered(link_id, message)
             return None
         if isinstance(message, Hello):
             self._check(message, node_id)

@@ -116,6 +116,15 @@ def test_a_contact_that_says_who_it_is_gets_a_link_of_its_own() -> None:
     assert net.learned == [5]
 
 
+def test_what_a_contact_sends_behind_its_name_is_left_to_the_link_of_its_own() -> None:
+    net = Net(voters=(), contacts=[("127.0.0.1", 9005)])
+    net.start()
+    net.links.link_opened(CONTACT, 0)
+    net.links.link_frame(CONTACT, hello_of(5))
+    assert net.links.link_frame(CONTACT, hello_of(5)) is None
+    assert net.learned == [5]
+
+
 def test_a_contact_that_does_not_answer_is_dialed_again() -> None:
     net = Net(voters=(), contacts=[("127.0.0.1", 9005)])
     net.start()

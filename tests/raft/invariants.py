@@ -6,16 +6,17 @@ crashes included.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from raftkafka.base.ids import NodeId
 from raftkafka.raft.effects import Committed, DriverEffect, LeadershipGained, SendMessage, SnapshotLoaded
 from raftkafka.raft.messages import AppendRequest, Entry, VoteRequest, VoteResponse
 from raftkafka.raft.roles import Leader
-from raftkafka.raft.voters import VoterSet
+from raftkafka.raft.voters import Voter, VoterSet
 
 if TYPE_CHECKING:
-    from tests.raft.simulation import SimNode
+    from tests.raft.sim_node import Identity, SimNode
 
 
 class Violation(AssertionError):
@@ -28,15 +29,19 @@ def require(condition: bool, text: str) -> None:
 
 
 class Invariants:
-    """What was true once and must stay so."""
+    """What was true once and must stay so. Who votes and speaks is a node with its directory: one that was wiped owes nothing to the one
+    that it was.
+    """
 
-    def __init__(self, voters: VoterSet) -> None:
-        self._voters = voters
+    def __init__(self, voters: VoterSet, nodes: Mapping[NodeId, SimNode]) -> None:
+        self.voters = voters
         """The set by which the leader counted that committed last."""
-        self._leaders: dict[int, NodeId] = {}
-        self._votes: dict[tuple[NodeId, int], NodeId] = {}
+        self._nodes = nodes
+        self._lost_disks: dict[Identity, int] = {}
+        self._leaders: dict[int, Identity] = {}
+        self._votes: dict[tuple[Identity, int], NodeId] = {}
         self._entries: dict[tuple[int, int], tuple[Entry, int]] = {}
-        self._sent_epoch: dict[NodeId, int] = {}
+        self._sent_epoch: dict[Identity, int] = {}
         self._high_watermarks: dict[NodeId, int] = {}
         self._checked_logs: dict[NodeId, tuple[int, int]] = {}
         self.committed: list[Entry] = []
@@ -45,11 +50,11 @@ class Invariants:
         """An effect leaves a node."""
         match effect:
             case SendMessage(message=message):
-                self._sent_epoch[node.node_id] = max(self._sent_epoch.get(node.node_id, 0), message.epoch)
+                self._sent_epoch[node.identity] = max(self._sent_epoch.get(node.identity, 0), message.epoch)
                 if isinstance(message, VoteResponse) and message.granted and not message.pre_vote:
-                    self._check_vote(node.node_id, message.request_epoch, effect.to)
+                    self._check_vote(node, message.request_epoch, effect.to)
                 if isinstance(message, VoteRequest) and not message.pre_vote:
-                    self._check_vote(node.node_id, message.epoch, node.node_id)
+                    self._check_vote(node, message.epoch, node.node_id)
                 if isinstance(message, AppendRequest):
                     self._check_entries(message.entries, message.previous_epoch)
             case LeadershipGained(epoch=epoch):
@@ -65,13 +70,17 @@ class Invariants:
     def check_started(self, node: SimNode) -> None:
         """A node has read its files."""
         state = node.state
-        sent_epoch = self._sent_epoch.get(node.node_id, 0)
+        sent_epoch = self._sent_epoch.get(node.identity, 0)
         require(state.epoch >= sent_epoch, f"Q5: node {node.node_id} is back in epoch {state.epoch} but had spoken in {sent_epoch}")
         require(state.log.end_offset >= node.durable_end_offset, f"Q7: node {node.node_id} lost what was stable")
         self._high_watermarks[node.node_id] = state.high_watermark
         self._checked_logs.pop(node.node_id, None)
 
-    def check_state(self, nodes: list[SimNode], node: SimNode) -> None:
+    def disk_lost(self, node: SimNode) -> None:
+        """The node's disk is gone, with what it held."""
+        self._lost_disks[node.identity] = node.durable_end_offset
+
+    def check_state(self, node: SimNode) -> None:
         """A node has handled an event."""
         state = node.state
         before = self._high_watermarks.get(node.node_id, 0)
@@ -85,21 +94,29 @@ class Invariants:
         if isinstance(state.role, Leader) and state.high_watermark > before:
             require(state.high_watermark > state.role.start_offset, "Q12: a leader committed below its own epoch's start")
         if isinstance(state.role, Leader) and state.high_watermark == len(self.committed) > before:
-            self._voters = state.voters
+            self.voters = state.voters
         self._check_log(node)
-        holding = sum(1 for other in nodes if other.node_id in self._voters and other.durable_end_offset >= len(self.committed))
+        holding = sum(1 for node_id, voter in self.voters.items() if self._held_by(node_id, voter) >= len(self.committed))
         require(
-            holding > len(self._voters) // 2,
-            f"Q7: only {holding} of the voters {sorted(self._voters)} hold the {len(self.committed)} committed entries on stable storage",
+            holding > len(self.voters) // 2,
+            f"Q7: only {holding} of the voters {sorted(self.voters)} hold the {len(self.committed)} committed entries on stable storage",
         )
 
-    def _check_vote(self, voter: NodeId, epoch: int, candidate: NodeId) -> None:
-        first = self._votes.setdefault((voter, epoch), candidate)
-        require(first == candidate, f"Q11: node {voter} voted for {first} and for {candidate} in epoch {epoch}")
+    def _held_by(self, node_id: NodeId, voter: Voter) -> int:
+        """Where the log on the disk of a voter ends; of a lost disk, where it ended."""
+        node = self._nodes[node_id]
+        if voter.has(node.directory_id):
+            return node.durable_end_offset
+        assert voter.directory_id is not None
+        return self._lost_disks[node_id, voter.directory_id]
+
+    def _check_vote(self, node: SimNode, epoch: int, candidate: NodeId) -> None:
+        first = self._votes.setdefault((node.identity, epoch), candidate)
+        require(first == candidate, f"Q11: node {node.node_id} voted for {first} and for {candidate} in epoch {epoch}")
 
     def _check_leader(self, node: SimNode, epoch: int) -> None:
-        first = self._leaders.setdefault(epoch, node.node_id)
-        require(first == node.node_id, f"Q1: nodes {first} and {node.node_id} both lead epoch {epoch}")
+        first = self._leaders.setdefault(epoch, node.identity)
+        require(first == node.identity, f"Q1: nodes {first} and {node.identity} both lead epoch {epoch}")
         log = node.state.log
         require(log.end_offset >= len(self.committed), "Q3: the new leader's log is shorter than what is committed")
         for entry in self.committed[log.start_offset :]:

@@ -2,8 +2,8 @@
 decides all.
 
 A run has two phases: in the first everything may fail; then all is healed and the cluster must make progress (liveness). The invariants are
-checked after every event. `python -m tests.raft.simulation [changing] SEED [COUNT]` prints the trace of a seed, or runs many; with
-`changing` the voters change, too.
+checked after every event. `python -m tests.raft.simulation [changing | wiping] SEED [COUNT]` prints the trace of a seed, or runs many; with
+`changing` the voters change, with `wiping` they also lose their disks and come back as others.
 """
 
 from __future__ import annotations
@@ -28,43 +28,15 @@ from raftkafka.raft.membership import ChangeRefused
 from raftkafka.raft.messages import Entry, EntryKind
 from raftkafka.raft.node import NotLeader
 from raftkafka.raft.roles import Leader
-from raftkafka.raft.state import RaftState
 from raftkafka.raft.voters import Voter
-from raftkafka.simulation.disk import SimDisk
 from tests.raft.invariants import Invariants, Violation, require
+from tests.raft.sim_node import SimNode
 from tests.raft.swarm import Swarm
+from tests.raft.wiping import format_disk, join_often, wipe_one
 
 FAULTS_MS = 8_000
 HEALED_MS = 4_000
 QUIET_MS = 2_000
-
-
-class SimNode:
-    """One node: its disk, which outlives it, its driver while it runs, and its owner's state: the values committed so far."""
-
-    def __init__(self, node_id: NodeId) -> None:
-        self.node_id = node_id
-        self.disk = SimDisk()
-        self.driver: RaftDriver | None = None
-        self.incarnation = 0
-        self.durable_end_offset = 0
-        self.values: list[bytes] = []
-        self.applied = 0
-        self.applied_epoch = 0
-        self.snapshot_at = 0
-        self._last_state: RaftState | None = None
-
-    @property
-    def state(self) -> RaftState:
-        assert self.driver is not None
-        return self.driver._node.state
-
-    def note_durable(self) -> None:
-        """What of the log a power failure now would leave."""
-        assert self.driver is not None
-        if self.driver._store.stable:
-            self.durable_end_offset = self.driver._store.stable_end_offset
-        self.durable_end_offset = min(self.durable_end_offset, self.state.log.end_offset)
 
 
 class Simulation:
@@ -97,20 +69,27 @@ class Simulation:
         self.cut: set[tuple[NodeId, NodeId]] = set()
         self.proposed = 0
         self.voter_changes = 0
+        self.wipes = 0
         self.acknowledged: list[bytes] = []
         voters = [NodeId(i + 1) for i in range(self.swarm.voters)]
         observers = [NodeId(i + 1 + len(voters)) for i in range(self.swarm.observers)]
-        self.voters = {voter: Voter(directory_id=_directory(voter) if self.rng.random() < 0.5 else None) for voter in voters}
         self.nodes = {node_id: SimNode(node_id) for node_id in voters + observers}
-        self.invariants = Invariants(self.voters)
+        named = self.swarm.wipes or self.rng.random() < 0.5
+        self.voters = {voter: self.nodes[voter].as_voter if named else Voter() for voter in voters}
+        if self.swarm.wipes:
+            for node in self.nodes.values():
+                format_disk(node, self.voters if node.node_id in voters else {})
+        self.invariants = Invariants(self.voters, self.nodes)
 
     # -- the run
 
     def run(self) -> None:
         """Both phases; raises `Violation`."""
         self.start_all()
-        self._after(self.swarm.fault_every_ms, self._fault)
-        self._after(1, self._propose_often)
+        if self.swarm.wipes:
+            join_often(self)
+        self.after(self.swarm.fault_every_ms, self._fault)
+        self.after(1, self._propose_often)
         self._run_until(self.now_ms + FAULTS_MS)
         self._heal()
         self._run_until(self.now_ms + HEALED_MS)
@@ -122,7 +101,7 @@ class Simulation:
 
     def leader(self) -> SimNode | None:
         """The running leader of the highest epoch."""
-        leaders = [node for node in self._running() if isinstance(node.state.role, Leader)]
+        leaders = [node for node in self.running() if isinstance(node.state.role, Leader)]
         return max(leaders, key=lambda node: node.state.epoch, default=None)
 
     def milliseconds_to_a_leader(self) -> int:
@@ -140,8 +119,8 @@ class Simulation:
         node.driver = None
         node.disk.kill()
         if is_noticed:
-            for other in self._running():
-                self._after(self.rng.randint(1, 5), self._guarded(other, lambda driver: driver.peer_lost(node.node_id, self.now_ms)))
+            for other in self.running():
+                self.after(self.rng.randint(1, 5), self._guarded(other, lambda driver: driver.peer_lost(node.node_id, self.now_ms)))
 
     def _run_until(self, end_ms: int) -> None:
         while self._events and self._events[0][0] <= end_ms:
@@ -149,10 +128,10 @@ class Simulation:
             event()
         self.now_ms = end_ms
 
-    def _after(self, delay_ms: int, event: Callable[[], None]) -> None:
+    def after(self, delay_ms: int, event: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.now_ms + delay_ms, next(self._order), event))
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         line = f"{self.now_ms:6} {text}"
         self.digest.update(line.encode())
         if self._trace is not None:
@@ -164,31 +143,35 @@ class Simulation:
         node.incarnation += 1
         node.driver = RaftDriver(
             node_id=node.node_id,
-            directory_id=_directory(node.node_id),
-            voters=self.voters,
+            directory_id=node.directory_id,
+            voters={} if self.swarm.wipes else self.voters,
             disk=node.disk,
             directory="raft",
             config=self.config,
             rng=random.Random(self.rng.random()),
         )
         node.values, node.applied, node.applied_epoch, node.snapshot_at = [], 0, 0, 0
+        if self.swarm.wipes:
+            for contact in self.nodes:
+                if contact != node.node_id:
+                    node.driver.met(contact)
         node.driver.start(self.now_ms)
-        self._say(f"start {node.node_id}")
+        self.say(f"start {node.node_id}")
         self.invariants.check_started(node)
-        self._settle(node)
+        self.settle(node)
 
-    def _stop(self, node: SimNode, *, power_failure: bool) -> None:
-        self._say(f"{'power off' if power_failure else 'kill'} {node.node_id}")
+    def stop(self, node: SimNode, *, power_failure: bool) -> None:
+        self.say(f"{'power off' if power_failure else 'kill'} {node.node_id}")
         node.driver = None
         if power_failure:
             node.disk.crash(self.rng)
         else:
             node.disk.kill()
         if self.rng.random() < 0.5:
-            for other in self._running():
-                self._after(self.rng.randint(1, 20), self._guarded(other, lambda d: d.peer_lost(node.node_id, self.now_ms)))
+            for other in self.running():
+                self.after(self.rng.randint(1, 20), self._guarded(other, lambda d: d.peer_lost(node.node_id, self.now_ms)))
 
-    def _running(self) -> list[SimNode]:
+    def running(self) -> list[SimNode]:
         return [node for node in self.nodes.values() if node.driver is not None]
 
     def _guarded(self, node: SimNode, action: Callable[[RaftDriver], object]) -> Callable[[], None]:
@@ -198,19 +181,19 @@ class Simulation:
         def event() -> None:
             if node.driver is not None and node.incarnation == incarnation:
                 action(node.driver)
-                self._settle(node)
+                self.settle(node)
 
         return event
 
-    def _settle(self, node: SimNode) -> None:
+    def settle(self, node: SimNode) -> None:
         assert node.driver is not None
         for effect in node.driver.drain():
             self.invariants.check_effect(node, effect)
             self._carry_out(node, effect)
         node.note_durable()
-        self.invariants.check_state(list(self.nodes.values()), node)
+        self.invariants.check_state(node)
         deadline_ms = node.driver.next_deadline_ms()
-        self._after(max(deadline_ms - self.now_ms, 0), self._guarded_tick(node, deadline_ms))
+        self.after(max(deadline_ms - self.now_ms, 0), self._guarded_tick(node, deadline_ms))
 
     def _guarded_tick(self, node: SimNode, deadline_ms: int) -> Callable[[], None]:
         incarnation = node.incarnation
@@ -219,7 +202,7 @@ class Simulation:
             if node.driver is not None and node.incarnation == incarnation and node.driver.next_deadline_ms() == deadline_ms:
                 node.driver.tick(self.now_ms)
                 assert node.driver.next_deadline_ms() > self.now_ms
-                self._settle(node)
+                self.settle(node)
 
         return event
 
@@ -229,18 +212,18 @@ class Simulation:
                 self._send(node, to, effect)
             case Persist():
                 delay_ms = self.rng.randint(1, self.swarm.persist_ms if self.faults else 2)
-                self._after(delay_ms, self._guarded(node, lambda driver: self._persist(node, driver, effect)))
+                self.after(delay_ms, self._guarded(node, lambda driver: self._persist(node, driver, effect)))
             case Committed(entries=entries):
                 self._apply(node, entries)
-                self._say(f"{node.node_id} committed below {entries[-1].offset + 1}")
+                self.say(f"{node.node_id} committed below {entries[-1].offset + 1}")
             case SnapshotLoaded(end_offset=end_offset, epoch=epoch, data=data):
                 node.values = msgpack.unpackb(data)
                 node.applied, node.applied_epoch, node.snapshot_at = end_offset, epoch, end_offset
                 committed = [e.data for e in self.invariants.committed[:end_offset] if e.kind is EntryKind.DATA]
                 require(node.values == committed, f"Q8: the snapshot of node {node.node_id} differs from what was committed")
-                self._say(f"{node.node_id} loaded the snapshot at {end_offset}")
+                self.say(f"{node.node_id} loaded the snapshot at {end_offset}")
             case _:
-                self._say(f"{node.node_id} {effect}")
+                self.say(f"{node.node_id} {effect}")
 
     def _persist(self, node: SimNode, driver: RaftDriver, effect: Persist) -> None:
         node.disk.persist(effect)
@@ -254,7 +237,7 @@ class Simulation:
             self.acknowledged += [entry.data for entry in entries if entry.kind is EntryKind.DATA and entry.epoch == node.state.epoch]
         if node.applied - node.snapshot_at >= self.swarm.snapshot_every:
             node.snapshot_at = node.applied
-            self._after(self.rng.randint(0, 50), self._snapshot(node, node.applied, node.applied_epoch, msgpack.packb(node.values)))
+            self.after(self.rng.randint(0, 50), self._snapshot(node, node.applied, node.applied_epoch, msgpack.packb(node.values)))
 
     def _snapshot(self, node: SimNode, end_offset: int, epoch: int, data: bytes) -> Callable[[], None]:
         return self._guarded(node, lambda driver: driver.save_snapshot(end_offset, epoch, data, self.now_ms))
@@ -262,11 +245,11 @@ class Simulation:
     # -- the network
 
     def _send(self, node: SimNode, to: NodeId, effect: SendMessage) -> None:
-        self._say(f"{node.node_id} -> {to} {effect.message}")
+        self.say(f"{node.node_id} -> {to} {effect.message}")
         encoded = msgpack.packb(encode_message(effect.message))
         for _ in self._copies():
             delay_ms = self.rng.randint(1, self.swarm.delay_ms if self.faults else 2)
-            self._after(delay_ms, lambda: self._deliver(node.node_id, to, encoded))
+            self.after(delay_ms, lambda: self._deliver(node.node_id, to, encoded))
 
     def _copies(self) -> Iterator[int]:
         if not self.faults:
@@ -278,36 +261,38 @@ class Simulation:
         node = self.nodes[to]
         if node.driver is not None and (source, to) not in self.cut:
             node.driver.receive(source, decode_message(msgpack.unpackb(encoded)), self.now_ms)
-            self._settle(node)
+            self.settle(node)
 
     # -- faults and load
 
     def _fault(self) -> None:
         if not self.faults:
             return
-        self._after(self.rng.randint(1, 2 * self.swarm.fault_every_ms), self._fault)
+        self.after(self.rng.randint(1, 2 * self.swarm.fault_every_ms), self._fault)
         stopped = [node for node in self.nodes.values() if node.driver is None]
         if self.rng.random() < self.swarm.partitions:
             self._cut_or_heal()
         elif self.swarm.voter_changes and self.rng.random() < self.swarm.voter_changes:
             self._change_voters()
+        elif self.swarm.wipes and self.rng.random() < self.swarm.wipes:
+            wipe_one(self)
         elif stopped and self.rng.random() < 0.6:
             self._start(self.rng.choice(stopped))
         elif self.rng.random() < 0.1:
             everyone_fails = self.rng.random() < 0.5
-            for node in self._running():
-                self._stop(node, power_failure=everyone_fails)
-        elif running := self._running():
+            for node in self.running():
+                self.stop(node, power_failure=everyone_fails)
+        elif running := self.running():
             leaders = [node for node in running if isinstance(node.state.role, Leader)]
             node = self.rng.choice(leaders or running) if self.rng.random() < 0.5 else self.rng.choice(running)
             if leaders and self.rng.random() < 0.2:
                 self._guarded(leaders[0], lambda driver: driver.transfer_leadership(None, self.now_ms))()
             else:
-                self._stop(node, power_failure=self.rng.random() < self.swarm.power_failures)
+                self.stop(node, power_failure=self.rng.random() < self.swarm.power_failures)
 
     def _change_voters(self) -> None:
         """Whoever thinks that it leads is asked to add or to remove a node."""
-        leaders = [node for node in self._running() if isinstance(node.state.role, Leader)]
+        leaders = [node for node in self.running() if isinstance(node.state.role, Leader)]
         if not leaders:
             return
         node, subject = self.rng.choice(leaders), self.rng.choice(list(self.nodes))
@@ -316,15 +301,15 @@ class Simulation:
             if subject in node.state.voters:
                 if len(node.state.voters) > 2 or self.rng.random() < 0.3:
                     node.driver.remove_voter(subject, None, self.now_ms)
-                    self._say(f"{node.node_id} removes {subject}")
+                    self.say(f"{node.node_id} removes {subject}")
             else:
-                node.driver.add_voter(subject, Voter(directory_id=_directory(subject)), self.now_ms)
-                self._say(f"{node.node_id} adds {subject}")
+                node.driver.add_voter(subject, self.nodes[subject].as_voter, self.now_ms)
+                self.say(f"{node.node_id} adds {subject}")
         except (NotLeader, ChangeRefused) as refusal:
-            self._say(f"{node.node_id} does not change the voters: {refusal}")
+            self.say(f"{node.node_id} does not change the voters: {refusal}")
             return
         self.voter_changes += 1
-        self._settle(node)
+        self.settle(node)
 
     def _cut_or_heal(self) -> None:
         self.cut.clear()
@@ -333,10 +318,10 @@ class Simulation:
             self.cut |= {(a, b) for a in side for b in self.nodes if b not in side}
             if self.rng.random() < 0.7:
                 self.cut |= {(b, a) for a, b in self.cut}
-        self._say(f"cut {sorted(self.cut)}")
+        self.say(f"cut {sorted(self.cut)}")
 
     def _heal(self) -> None:
-        self._say("heal")
+        self.say("heal")
         self.faults = False
         self.cut.clear()
         for node in self.nodes.values():
@@ -346,8 +331,8 @@ class Simulation:
     def _propose_often(self) -> None:
         if self.quiet:
             return
-        self._after(self.rng.randint(1, 2 * self.swarm.propose_every_ms), self._propose_often)
-        leaders = [node for node in self._running() if isinstance(node.state.role, Leader)]
+        self.after(self.rng.randint(1, 2 * self.swarm.propose_every_ms), self._propose_often)
+        leaders = [node for node in self.running() if isinstance(node.state.role, Leader)]
         for node in leaders[:2]:
             self._propose(node, self.rng.choice((1, 1, 2, 5)))
 
@@ -359,12 +344,12 @@ class Simulation:
             node.driver.propose(records, self.now_ms)
         except NotLeader:
             return
-        self._settle(node)
+        self.settle(node)
 
     # -- the end
 
     def _check_progress(self) -> None:
-        leaders = [node for node in self._running() if isinstance(node.state.role, Leader)]
+        leaders = [node for node in self.running() if isinstance(node.state.role, Leader)]
         require(len(leaders) == 1, f"liveness: {len(leaders)} leaders after all was healed")
         committed_before = len(self.invariants.committed)
         self._propose(leaders[0], 3)
@@ -375,15 +360,17 @@ class Simulation:
         require(set(applied.values()) == {leaders[0].state.log.end_offset}, f"liveness: not all nodes have all of the log: {applied}")
         committed_values = set(leaders[0].values)
         require(all(value in committed_values for value in self.acknowledged), "Q4: an acknowledged value is gone")
+        voters, wiped = leaders[0].state.voters, [node for node in self.nodes.values() if node.lost_disks]
+        require(all(node.node_id in voters and node.state.is_voter for node in wiped), f"liveness: a wiped node has no vote: {voters}")
 
 
-def _directory(node_id: NodeId) -> bytes:
-    return bytes([node_id]) * 16
+SWARMS: dict[str, Callable[[random.Random], Swarm]] = {"changing": Swarm.draw_changing, "wiping": Swarm.draw_wiping}
+"""By the first argument; without it the seed draws one of its own."""
 
 
-def run_seed(seed: int, *, disabled_rules: frozenset[Rule] = frozenset(), changing: bool = False) -> Simulation:
-    """Runs one seed; a `Violation` or an assertion of the code under test names the seed. With `changing` the voters change."""
-    swarm = Swarm.draw_changing(random.Random(seed)) if changing else None
+def run_seed(seed: int, kind: str | None = None, *, disabled_rules: frozenset[Rule] = frozenset()) -> Simulation:
+    """Runs one seed, of a kind of `SWARMS`; a `Violation` or an assertion of the code under test names the seed."""
+    swarm = SWARMS[kind](random.Random(seed)) if kind is not None else None
     simulation = Simulation(seed, swarm=swarm, disabled_rules=disabled_rules)
     try:
         simulation.run()
@@ -394,16 +381,13 @@ def run_seed(seed: int, *, disabled_rules: frozenset[Rule] = frozenset(), changi
 
 
 def main(arguments: list[str]) -> None:
-    changing = arguments[:1] == ["changing"]
-    arguments = arguments[1:] if changing else arguments
-    if len(arguments) == 1:
-        swarm = Swarm.draw_changing(random.Random(int(arguments[0]))) if changing else None
-        Simulation(int(arguments[0]), swarm=swarm, trace=print).run()
+    kind = arguments.pop(0) if arguments[0] in SWARMS else None
+    first, *more = map(int, arguments)
+    if not more:
+        Simulation(first, swarm=SWARMS[kind](random.Random(first)) if kind is not None else None, trace=print).run()
         return
-    first, count = int(arguments[0]), int(arguments[1])
-    for seed in range(first, first + count):
-        run_seed(seed, changing=changing)
-    print(f"{count} seeds without a violation")
+    wipes = sum(run_seed(seed, kind).wipes for seed in range(first, first + more[0]))
+    print(f"{more[0]} seeds without a violation" + (f", {wipes} disks lost" if wipes else ""))
 
 
 if __name__ == "__main__":

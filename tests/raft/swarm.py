@@ -24,6 +24,8 @@ class Swarm:
     partitions: float
     voter_changes: float = 0.0
     """Of the faults, how many are changes of the voters."""
+    wipes: float = 0.0
+    """Of the faults, how many are disks that are replaced by empty ones."""
 
     @classmethod
     def draw(cls, rng: random.Random) -> Swarm:
@@ -48,3 +50,10 @@ class Swarm:
         changes = rng.choice((0.2, 0.5, 0.8))
         every_ms = rng.choice((50, 100, 300))
         return attrs.evolve(swarm, observers=rng.choice((1, 2, 3)), voter_changes=changes, fault_every_ms=every_ms)
+
+    @classmethod
+    def draw_wiping(cls, rng: random.Random) -> Swarm:
+        """A cluster whose voters lose their disks, and in half of the seeds also change otherwise."""
+        swarm = cls.draw_changing(rng)
+        changes = swarm.voter_changes / 2 if rng.random() < 0.5 else 0.0
+        return attrs.evolve(swarm, voters=rng.choice((3, 3, 5)), voter_changes=changes, wipes=rng.choice((0.2, 0.5)))

@@ -1,6 +1,6 @@
 """Raft alone in virtual time: the invariants hold over seeds, every switched-off rule is noticed, and a seed decides everything.
 
-`python -m tests.raft.simulation SEED` shows the trace of one; RAFT_SEEDS=1000 runs more of them here.
+`python -m tests.raft.simulation [changing | wiping] SEED` shows the trace of one; RAFT_SEEDS=1000 runs more of them here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from raftkafka.base.rules import Rule
+from raftkafka.raft.state import RaftState
 from tests.raft.invariants import Violation
 from tests.raft.simulation import run_seed
 
@@ -37,11 +38,26 @@ def test_invariants_hold(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_invariants_hold_while_voters_come_and_go(seed: int) -> None:
-    run_seed(seed, changing=True)
+    run_seed(seed, "changing")
+
+
+@pytest.mark.parametrize("seed", range(SEEDS // 2))
+def test_invariants_hold_while_voters_lose_their_disks(seed: int) -> None:
+    run_seed(seed, "wiping")
 
 
 def test_voters_do_change_in_these_runs() -> None:
-    assert sum(run_seed(seed, changing=True).voter_changes for seed in range(5)) > 10
+    assert sum(run_seed(seed, "changing").voter_changes for seed in range(5)) > 10
+    assert sum(run_seed(seed, "wiping").wipes for seed in range(5)) > 5
+
+
+def test_counting_votes_of_other_directories_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KIP-853: a node with an empty disk under a voter's id has forgotten what the voter promised."""
+    monkeypatch.setattr(RaftState, "is_vote_of", lambda state, node_id, directory_id: node_id in state.voters)
+    monkeypatch.setattr(RaftState, "_is_in", lambda state, voters: state.node_id in voters)
+    with pytest.raises(Violation):
+        for seed in range(SEEDS_TO_CATCH_A_MUTANT):
+            run_seed(seed, "wiping")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name.lower())

@@ -114,19 +114,28 @@ async def _wait(client: ClusterClient, batch: Sequence[Target], meter: _Meter) -
         if not left:
             return
         if now - quiet_since >= _STUCK_AFTER_S:
+            _refuse_if_changed(view, left)
             meter.complain(_why_stuck(view, left))
             quiet_since = now
         await trio.sleep(_POLL_S)
 
 
 def _is_done(view: ClusterView, target: Target) -> bool:
-    """Whether the partition has the replicas it should have, all in sync; also when it has been deleted, or was sent elsewhere since."""
-    now = next((each for each in view.partitions if each.key == target.partition.key), None)
-    if now is None:
-        return True
-    if not now.adding and not now.removing and now.replicas != target.replicas:
-        raise ClusterError(f"somebody else has changed the replicas of {now.id} to {now.replicas}. Call this again to plan anew.")
-    return now.replicas == target.replicas and now.is_whole
+    """Whether the partition has the replicas it should have, all in sync; also when it has been deleted since."""
+    now = _now(view, target)
+    return now is None or (now.replicas == target.replicas and now.is_whole)
+
+
+def _refuse_if_changed(view: ClusterView, left: Sequence[Target]) -> None:
+    """What neither is where it should be nor moves there has been changed by somebody else."""
+    for target in left:
+        now = _now(view, target)
+        if now is not None and not now.adding and not now.removing and now.replicas != target.replicas:
+            raise ClusterError(f"somebody else has changed the replicas of {now.id} to {now.replicas}. Call this again to plan anew.")
+
+
+def _now(view: ClusterView, target: Target) -> Partition | None:
+    return next((each for each in view.partitions if each.key == target.partition.key), None)
 
 
 def _why_stuck(view: ClusterView, left: Sequence[Target]) -> str:

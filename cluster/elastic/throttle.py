@@ -10,10 +10,11 @@ entries are taken out that were put in, and a topic that throttles all its repli
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import attrs
+import trio
 
 from cluster.elastic.view import require
 from cluster.layout import ClusterLayout
@@ -27,8 +28,10 @@ _LEADER_RATE, _FOLLOWER_RATE = "leader.replication.throttled.rate", "follower.re
 _LEADERS, _FOLLOWERS = "leader.replication.throttled.replicas", "follower.replication.throttled.replicas"
 _TOPIC, _BROKER = 2, 4
 _SET, _DELETE, _APPEND, _SUBTRACT = 0, 1, 2, 3
-_DYNAMIC_BROKER = 2
-"""The source of a setting that somebody gave to this one broker."""
+_DYNAMIC_TOPIC, _DYNAMIC_BROKER = 1, 2
+"""The source of a setting that somebody gave to this one topic, or broker."""
+_KNOWN_WITHIN_S = 5.0
+_POLL_S = 0.05
 
 
 @attrs.frozen(kw_only=True)
@@ -78,6 +81,7 @@ class Throttle:
     async def lift(self, alive: Sequence[int]) -> None:
         """Takes away what was set; a broker that is not alive is left for the next time."""
         await self._change_topics(self._replicas, _SUBTRACT)
+        await self._delete_empty_lists()
         self._replicas = {}
         left = []
         for node_id in self._rates:
@@ -106,13 +110,33 @@ class Throttle:
         response = await self._client.ask(DescribeConfigsRequest(resources=[resource]), node_id)
         return any(each.config_source == _DYNAMIC_BROKER for result in response.results for each in result.configs)
 
-    async def _wholly_throttled(self, topics: set[str]) -> list[str]:
+    async def _wholly_throttled(self, topics: Collection[str]) -> list[str]:
+        return [name for name, lists in (await self._lists(topics)).items() if "*" in lists.values()]
+
+    async def _delete_empty_lists(self) -> None:
+        """A list from which all was taken out is still there, and empty. The broker that is asked may know of it a moment later."""
+        lists = await self._lists(self._replicas)
+        with trio.move_on_after(_KNOWN_WITHIN_S):
+            while any(self._names_ours(name, found) for name, found in lists.items()):
+                await trio.sleep(_POLL_S)
+                lists = await self._lists(self._replicas)
+        empty = {name: [key for key, value in found.items() if value == ""] for name, found in lists.items()}
+        await self._change_topics({name: dict.fromkeys(keys, ()) for name, keys in empty.items() if keys}, _DELETE)
+
+    def _names_ours(self, topic: str, lists: Mapping[str, str]) -> bool:
+        return any(entry in self._replicas[topic][key] for key, value in lists.items() for entry in value.split(","))
+
+    async def _lists(self, topics: Collection[str]) -> dict[str, dict[str, str]]:
+        """The lists of throttled replicas that these topics have of their own."""
         resources = [
             DescribeConfigsResource(resource_type=_TOPIC, resource_name=name, configuration_keys=[_LEADERS, _FOLLOWERS])
             for name in sorted(topics)
         ]
         response = await self._client.ask(DescribeConfigsRequest(resources=resources))
-        return [result.resource_name for result in response.results if any(each.value == "*" for each in result.configs)]
+        return {
+            result.resource_name: {each.name: each.value or "" for each in result.configs if each.config_source == _DYNAMIC_TOPIC}
+            for result in response.results
+        }
 
     async def _change_topics(self, topics: Mapping[str, Mapping[str, Sequence[str]]], operation: int) -> None:
         resources = [
@@ -120,9 +144,9 @@ class Throttle:
                 resource_type=_TOPIC,
                 resource_name=name,
                 configs=[
-                    AlterableConfig(name=key, config_operation=operation, value=",".join(entries))
+                    AlterableConfig(name=key, config_operation=operation, value=None if operation == _DELETE else ",".join(entries))
                     for key, entries in lists.items()
-                    if entries
+                    if entries or operation == _DELETE
                 ],
             )
             for name, lists in topics.items()

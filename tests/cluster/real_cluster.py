@@ -12,16 +12,18 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import attrs
 import trio
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from cluster import commands
+from cluster.elastic import commands as elastic
 from cluster.health import NodeView, PartitionView, all_views, best_view, wait_until_ready
-from cluster.layout import ClusterLayout, NodeLayout, controller_port_of, new_layout, save_layout
+from cluster.layout import ClusterLayout, NodeLayout, controller_port_of, existing_layout, new_layout, save_layout
 from cluster.node_files import write_node_files
 from cluster.ports import is_free
 from cluster.processes import ProcessState, process_state, send_signal, start_process, wait_until_gone
@@ -77,10 +79,14 @@ class RealCluster:
             start_process(node)
         self.wait_ready()
         trio.run(self._require_own_cluster)
+        self.layout = attrs.evolve(self.layout, formed=True)
+        with self._as_home():
+            save_layout(self.layout)
 
     def start(self, *node_ids: int) -> None:
         """Starts nodes again; returns when they are unfenced, or at once while there is no majority to unfence them."""
         for node_id in node_ids:
+            write_node_files(self.layout, self.node(node_id))
             start_process(self.node(node_id))
         if len(self.running()) > self.layout.node_count // 2:
             self.wait_ready()
@@ -107,6 +113,38 @@ class RealCluster:
         """Cuts these nodes off from the others."""
         with self._as_home():
             commands.partition(name="test", from_ids=node_ids, to_ids=[], one_way=one_way)
+
+    # --- other nodes
+
+    def scale_out(self, *, roles: Sequence[str] = ("broker",)) -> int:
+        """Adds a node, which gets its share; its id."""
+        before = self.node_ids
+        with self._as_home(), self._changing():
+            elastic.scale_out(name="test", roles=roles)
+        return next(node_id for node_id in self.node_ids if node_id not in before)
+
+    def scale_in(self, node_id: int) -> None:
+        """Drains and removes a node."""
+        with self._as_home(), self._changing():
+            elastic.scale_in(name="test", node_id=node_id)
+
+    def wipe(self, node_id: int, *, kill: bool = False) -> None:
+        """Stops a node and deletes its data."""
+        with self._as_home():
+            elastic.wipe(name="test", node_id=node_id, kill=kill)
+
+    def roll(self) -> None:
+        """Restarts the nodes one by one."""
+        with self._as_home():
+            elastic.roll(name="test")
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """What starts is this object's to end, also when the command fails."""
+        try:
+            yield
+        finally:
+            self.layout = existing_layout("test")
 
     def heal(self) -> None:
         with self._as_home():

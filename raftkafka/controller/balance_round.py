@@ -1,11 +1,11 @@
 """One round of balance as a plan: which leaderships go home, which move because of load, and why there are no more.
 
 Going home and spreading the load are two goals; so that they do not fight, the load comes first. A partition goes home if its first replica
-would then be within half the tolerance of the mean (or below half of what matters at all), or if that makes the hotter of the two
-brokers notably cooler. Then the planner of loads moves what is still needed, but nothing that has just gone home. Where it finds
-nothing, a replica may move.
+would then be within half the tolerance of the mean (or below half of what matters at all), or no hotter than the broker that leads it
+now. Then the planner of loads moves what is still needed, but nothing that has just gone home. Where it finds nothing, a replica may
+move.
 
-Invariants (property tests): going home makes no broker hotter than half the tolerance allows, or than the one that it cools was; so it
+Invariants (property tests): going home makes no broker hotter than half the tolerance allows, or than the one was that it cools; so it
 gives the planner of loads nothing to do, and under a steady load both come to rest.
 """
 
@@ -23,7 +23,6 @@ from raftkafka.controller.load_balance import (
     LeaderMove,
     LoadedPartition,
     broker_loads,
-    is_worth_it,
     mean_load,
     plan_leaders,
 )
@@ -166,13 +165,11 @@ def _homes_within(view: LoadView, away: Sequence[AwayLeader], limits: BalanceLim
     allowed = max(mean * (1 + limits.tolerance / 2), limits.negligible_load / 2)
     room = limits.max_moves
     for partition in sorted(going, key=lambda each: (-each.shift, each.key)):
-        home, source, shift = partition.replicas[0], partition.leader, partition.shift
-        then = loads[home] + shift
-        gain = loads[source] - max(loads[source] - shift, then)
-        worth = gain > 0 and is_worth_it(gain=gain, moving=shift, min_gain=limits.min_gain * mean)
-        if room and (then <= allowed or worth):
+        home, source = partition.replicas[0], partition.leader
+        then = loads[home] + partition.shift
+        if room and then <= max(allowed, loads[source]):
             room -= 1
-            loads[source] -= shift
+            loads[source] -= partition.shift
             loads[home] = then
             homes[partition.key] = f"; then it carries {rate(then)} and broker {source} {rate(loads[source])}"
     return homes

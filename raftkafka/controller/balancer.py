@@ -28,7 +28,7 @@ from raftkafka.controller.balance_round import BalanceRound, PlannedMove, away_u
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.leader_balance import AwayLeader, Homecomings, away_leaders
 from raftkafka.controller.leader_moves import WantedLeader, decide_leader_moves
-from raftkafka.controller.load_balance import BalanceLimits, broker_loads, hottest, mean_load
+from raftkafka.controller.load_balance import MORE, BalanceLimits, broker_loads, hottest, mean_load
 from raftkafka.controller.load_view import Loads, LoadView
 from raftkafka.controller.own_moves import decide_begin, decide_end, own_move
 from raftkafka.controller.sessions import FAR_FUTURE_MS
@@ -203,7 +203,7 @@ class Balancer:
             if not is_asked:
                 self.recent.append(RecentMove(at_ms=now_ms, move=move))
         if plan.moves:
-            self._was_hot = False
+            self._was_hot = plan.verdict == MORE
             return decision
         return attrs.evolve(decision, observed=self._stuck(plan.verdict) if self._was_hot else ())
 

@@ -9,7 +9,7 @@ The algorithm, of one round
 1. Nothing is done while the hottest broker is within `tolerance` of the mean load, or the load is too small to matter.
 2. Of the partitions that the hottest broker leads and that did not move lately, each with each other live ISR member is a *move*; each with
    a partition that comes back in exchange, a *swap*. Taken is what brings the higher of the two brokers lowest; of equals, what moves
-   least, and then what goes to the cooler broker, or rack. It must be worth its while (`is_worth_it`), or nothing is done: then the reason
+   least, and then what goes to the cooler broker, or rack. It must be worth its while (`_is_worth_it`), or nothing is done: then the reason
    is given.
 3. This is repeated on the loads as they will be, until the hottest broker is within half the tolerance, so that a load that wavers does not
    cause a move every round; at most `max_moves` leaderships a round, none of them twice.
@@ -29,6 +29,9 @@ from types import MappingProxyType
 import attrs
 
 from raftkafka.base.ids import NodeId, PartitionKey
+
+MORE = "more in the next round"
+"""The verdict of a round that is full."""
 
 REQUEST_COST_BYTES = 8 << 10
 """A request costs the event loop about as much as so many bytes (some 50 us)."""
@@ -147,7 +150,7 @@ def plan_leaders(
             verdict = _why_stuck(board, partitions)
             break
         if len(moves) + len(step) > limits.max_moves:
-            verdict = "more in the next round"
+            verdict = MORE
             break
         moves.extend(board.make(step))
     return BalancePlan(moves=tuple(moves), before=before, after=board.loads, verdict=verdict)
@@ -180,6 +183,11 @@ class _Board:
             rack = self._racks.get(node_id)
             by_rack[rack] = by_rack.get(rack, 0.0) + load
         return {node_id: by_rack[self._racks.get(node_id)] for node_id in self.loads}
+
+    def could_cool(self, hot: NodeId) -> float:
+        """By how much at most the single moves from this broker could cool it together."""
+        gap = self.loads[hot] - min(self.loads.values())
+        return sum(max(min(each.shift, gap - each.shift), 0.0) for each in self.movable(hot) if len(each.candidates) > 1)
 
     def make(self, step: Step) -> list[LeaderMove]:
         before = dict(self.loads)
@@ -230,12 +238,13 @@ def _best_step(board: _Board, *, min_gain: float) -> Step | None:
     hot = hottest(board.loads)
     hot_load = board.loads[hot]
     rack_loads = board.rack_loads()
+    adds_up = board.could_cool(hot) >= min_gain
     best: tuple[float, float, float, float, tuple[PartitionKey, ...]] | None = None
     best_step: Step | None = None
     for step, shift in _steps(board, hot):
         peak = max(hot_load - shift, board.loads[step[0][1]] + shift)
         moving = sum(partition.shift for partition, _ in step)
-        if not is_worth_it(gain=hot_load - peak, moving=moving, min_gain=min_gain):
+        if not _is_worth_it(gain=hot_load - peak, moving=moving, min_gain=min_gain, adds_up=adds_up):
             continue
         target = step[0][1]
         rank = (peak, moving, board.loads[target], rack_loads[target], tuple(partition.key for partition, _ in step))
@@ -244,9 +253,9 @@ def _best_step(board: _Board, *, min_gain: float) -> Step | None:
     return best_step
 
 
-def is_worth_it(*, gain: float, moving: float, min_gain: float) -> bool:
-    """Whether it cools the hotter of two brokers notably, or, where partitions are small, by half at least of what moves."""
-    return gain >= min(min_gain, moving / 2)
+def _is_worth_it(*, gain: float, moving: float, min_gain: float, adds_up: bool) -> bool:
+    """Whether it cools the hotter of two brokers notably; or, where small partitions add up to that, by half at least of what moves."""
+    return gain >= min_gain or (adds_up and gain >= moving / 2)
 
 
 def _steps(board: _Board, hot: NodeId) -> Iterator[tuple[Step, float]]:

@@ -64,6 +64,8 @@ class BalanceWorld(World):
             partition = self.image.partition(key)
             if partition is not None and partition.leader == node_id:
                 counted = round(rate(self.now_ms - self.begun_ms) * HEARTBEAT_MS / 1_000)
+                if not counted:
+                    continue
                 traffic.append(
                     PartitionTraffic(
                         topic_id=key.topic_id,

@@ -59,11 +59,15 @@ def write(world: BalanceWorld, rates: list[float]) -> None:
         world.write("t", index, rate * MB)
 
 
-def settle(world: BalanceWorld, *, at_most_ms: int = 90_000) -> list[Observed]:
-    """Until nothing has moved for three cooldowns."""
+FADED_MS = 45_000
+"""What was written before has faded from the smoothed loads by then."""
+
+
+def settle(world: BalanceWorld, *, at_most_ms: int = 90_000, quiet_for_ms: int = 3 * COOLDOWN_MS) -> list[Observed]:
+    """Until nothing has moved for so long."""
     moves: list[Observed] = []
     quiet_ms = 0
-    while quiet_ms < 3 * COOLDOWN_MS:
+    while quiet_ms < quiet_for_ms:
         new = world.moves(world.pass_time(1_000))
         moves += new
         quiet_ms = 0 if new else quiet_ms + 1_000
@@ -98,7 +102,7 @@ def test_a_load_that_shifts_or_a_broker_that_goes_and_comes_is_followed_and_come
             partition = world.partition("t", index)
             if drawn.dead in partition.replicas and drawn.dead not in partition.isr and partition.leader != -1:
                 world.join_isr("t", index, [*partition.isr, drawn.dead])
-    settle(world)
+    settle(world, quiet_for_ms=FADED_MS, at_most_ms=180_000)
     assert world.moves(world.pass_time(30_000)) == []
 
 

@@ -75,7 +75,9 @@ class LeaderChanged:
 
 @attrs.frozen
 class VotersChanged:
-    """From now on this set of voters counts; it may yet be taken back. Also told at the start, when the log names one."""
+    """From now on this set of voters counts; it may yet be taken back. Also told at the start, when the disk names one, and to an observer
+    that does not have it in its log yet, so that it can reach them.
+    """
 
     voters: VoterSet
 

@@ -212,8 +212,9 @@ class RaftNode:
         leader_id = NodeId(hint.leader_id)
         if isinstance(state.role, Unattached | Prospective) and hint.epoch >= state.epoch and leader_id != state.node_id:
             voters = decode_voters(hint.voters)
-            if leader_id not in state.voters and leader_id in voters:
-                state.emit(VotersChanged({**state.voters, leader_id: voters[leader_id]}))
+            if leader_id not in state.voters and leader_id in voters and state.hinted_voters != voters:
+                state.hinted_voters = voters
+                state.emit(VotersChanged({**voters, **state.voters}))
             election.announce_to(state, leader_id)
 
     def _on_snapshot_response(self, source: NodeId, response: SnapshotResponse, now_ms: int) -> None:

@@ -60,6 +60,8 @@ class RaftState:
     lost_peers: dict[NodeId, None] = attrs.Factory(dict)
     contacts: dict[NodeId, None] = attrs.Factory(dict)
     """Nodes that an observer may ask who leads, beside the voters that it knows."""
+    hinted_voters: VoterSet | None = None
+    """Those that an observer was told of last, before it had them in its log."""
     effects: list[NodeEffect] = attrs.Factory(list)
 
     # -- what others ask
@@ -179,6 +181,7 @@ class RaftState:
 
     def voters_changed(self) -> None:
         """Tells who votes now."""
+        self.hinted_voters = None
         self.emit(VotersChanged(self.voters))
 
     def advance_high_watermark(self, high_watermark: int) -> None:

@@ -24,7 +24,8 @@ from raftkafka.raft.effects import Committed, DriverEffect, SendMessage, Snapsho
 from raftkafka.raft.membership import ChangeRefused
 from raftkafka.raft.messages import AppendRequest, EntryKind, RaftMessage
 from raftkafka.raft.node import NotLeader
-from raftkafka.raft.voters import Voter
+from raftkafka.raft.store import INITIAL_VOTERS_FILE, encode_initial_voters
+from raftkafka.raft.voters import Voter, VoterSet
 from raftkafka.simulation.disk import SimDisk
 from tests.raft.wording import words_of_effect, words_of_log, words_of_message
 
@@ -52,11 +53,21 @@ class Actor:
     def __init__(self, node_id: NodeId) -> None:
         self.node_id = node_id
         self.disk = SimDisk()
+        self.lost_disks = 0
         self.driver: RaftDriver | None = None
         self.persists: deque[Persist] = deque()
         self.values: list[str] = []
         self.applied = 0
         self.applied_epoch = 0
+
+    @property
+    def directory_id(self) -> bytes:
+        return bytes([self.node_id]) * 15 + bytes([self.node_id + self.lost_disks])
+
+    def format(self, voters: VoterSet) -> None:
+        """Writes with which voters the node begins."""
+        self.disk.make_dir("raft")
+        self.disk.replace_file(f"raft/{INITIAL_VOTERS_FILE}", encode_initial_voters(voters))
 
 
 class Stage:
@@ -91,6 +102,15 @@ class Stage:
             self._start(actor)
         self.out = [f"{len(self.voters)} voters" + (f", {observers} observers" if observers != "0" else "")]
 
+    def do_formatted_cluster(self, voters: str) -> None:
+        """`formatted-cluster 3`: three nodes that were formatted as voters with their directories. (KIP-853)"""
+        self.actors = {NodeId(i + 1): Actor(NodeId(i + 1)) for i in range(int(voters))}
+        first = {actor.node_id: Voter(directory_id=actor.directory_id) for actor in self.actors.values()}
+        for actor in self.actors.values():
+            actor.format(first)
+            self._start(actor)
+        self.out = [f"{len(first)} voters with their directories"]
+
     def do_start(self, *nodes: str) -> None:
         for actor in self._named(nodes):
             self._start(actor)
@@ -118,8 +138,12 @@ class Stage:
         self.out.append(f"{node}   a bit of the file {prefix} flips")
 
     def do_wipe(self, node: str) -> None:
-        """The disk is replaced by an empty one."""
-        self._actor(node).disk = SimDisk()
+        """The disk is replaced by an empty one; where voters have directories it gets one of its own, and no vote."""
+        actor = self._actor(node)
+        actor.disk = SimDisk()
+        if not self.voters:
+            actor.lost_disks += 1
+            actor.format({})
         self.out.append(f"{node}   has an empty disk")
 
     def do_isolate(self, *nodes: str) -> None:
@@ -280,7 +304,7 @@ class Stage:
     def _start(self, actor: Actor) -> None:
         actor.driver = RaftDriver(
             node_id=actor.node_id,
-            directory_id=bytes([actor.node_id]) * 16,
+            directory_id=actor.directory_id,
             voters=self.voters,
             disk=actor.disk,
             directory="raft",
@@ -288,6 +312,9 @@ class Stage:
             rng=Orderly(actor.node_id),
         )
         actor.values, actor.applied = [], 0
+        for contact in self.actors if not self.voters else ():
+            if contact != actor.node_id:
+                actor.driver.met(contact)
         try:
             actor.driver.start(self.now_ms)
         except CorruptRecord as error:

@@ -22,7 +22,7 @@ from raftkafka.raft.messages import (
     VoteRequest,
     VoteResponse,
 )
-from raftkafka.raft.voters import decode_voters
+from raftkafka.raft.voters import VoterSet, decode_voters
 
 
 def words_of_message(message: RaftMessage) -> str:
@@ -82,7 +82,7 @@ def _name(entry: Entry) -> str:
         case EntryKind.LEADER_CHANGE:
             return "*"
         case EntryKind.VOTERS:
-            return "voters-" + "-".join(map(str, decode_voters(entry.data)))
+            return "voters-" + "-".join(_voters(decode_voters(entry.data)))
         case EntryKind.DATA:
             return entry.data.decode()
 
@@ -108,6 +108,11 @@ def words_of_effect(effect: DriverEffect) -> str:
         case LeaderChanged(epoch=epoch, leader=leader):
             return f"the leader of epoch {epoch} is {'unknown' if leader is None else f'node {leader}'}"
         case VotersChanged(voters=voters):
-            return f"the voters are {', '.join(map(str, voters))}"
+            return f"the voters are {', '.join(_voters(voters)) or 'not known'}"
         case _:
             return f"({effect})"
+
+
+def _voters(voters: VoterSet) -> list[str]:
+    """The ids; with a mark for every disk that the node had lost when it became this voter (`script.Actor`)."""
+    return [str(node_id) + "'" * ((voter.directory_id or bytes([node_id]))[-1] - node_id) for node_id, voter in voters.items()]

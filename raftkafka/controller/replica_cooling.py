@@ -2,8 +2,8 @@
 
 A replica of the hottest broker goes to another live broker that has none of that partition. A follower takes with it what following costs;
 a leader takes everything, and its new broker is put first, so that it leads there. Taken is what cools the hotter of the two brokers
-most; of what cools nearly as well (`NEARLY`) the smallest, since it must be copied. It must be worth its while (`BalanceLimits.min_gain` of
-the mean).
+most; of what cools nearly as well (`NEARLY`) the smallest, since it must be copied, and of equal targets the coolest. It must be worth its
+while (`BalanceLimits.min_gain` of the mean).
 
 Invariants (property tests): the highest load falls or nothing moves; a partition never gets fewer racks, nor two replicas on one broker.
 
@@ -118,7 +118,7 @@ def _best_move(
     enough = NEARLY * max(each.gain for each in options)
     best = min(
         (each for each in options if each.gain >= enough),
-        key=lambda each: (each.partition.size, -each.gain, each.partition.key, each.target),
+        key=lambda each: (each.partition.size, -each.gain, loads[each.target], each.partition.key, each.target),
     )
     partition = best.partition
     replicas = replaced(partition.replicas, hot, best.target)

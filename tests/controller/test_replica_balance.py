@@ -227,6 +227,12 @@ def test_partitions_without_another_replica_are_spread_over_idle_brokers() -> No
     )
 
 
+def test_of_targets_that_cool_equally_the_coolest_is_taken() -> None:
+    busy = [partition(index, [1], bytes_in=MB) for index in range(6)] + [partition(9, [2], bytes_in=MB)]
+    plan = cool([broker(1), broker(2), broker(3)], busy, LIMITS, max_moves=2)
+    assert [move.added for move in plan.moves] == [(3,), (2,)]
+
+
 def test_of_what_cools_equally_the_smallest_is_copied() -> None:
     busy = [partition(index, [1], bytes_in=5.0 * MB, size=(9 - index) * MB) for index in range(4)]
     assert [move.name for move in cool([broker(1), broker(2)], busy, LIMITS).moves] == ["t0-3"]

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from cluster.balance_demo.load import SkewedLoad, zipf
 from cluster.balance_demo.reasons import ask
@@ -20,6 +21,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 BALANCED_S = 10.0
 STEADY_S = 15.0
 HOME_S = 5.0
+REPLICAS_S = 60.0
 
 
 def test_a_skewed_load_is_spread_and_followed_without_oscillating(own_cluster: Callable[..., RealCluster]) -> None:
@@ -51,6 +53,26 @@ def test_a_skewed_load_is_spread_and_followed_without_oscillating(own_cluster: C
     assert all("MB/s" in move.reason for move in balance.recent)
 
 
+def test_replicas_move_where_leaders_cannot(own_cluster: Callable[..., RealCluster]) -> None:
+    """Each partition has one replica, all on broker 1: copies are made, throttled, one at a time, and nothing of the throttle is left."""
+    cluster = own_cluster()
+    one_leads_all(cluster.bootstrap, partitions=12, replicas=[1])
+    load = SkewedLoad(cluster.bootstrap, TOPIC, zipf(12), bytes_per_second=2 * BYTES_PER_SECOND)
+    scales = Scales(cluster.bootstrap, TOPIC, load)
+    try:
+        eventually(
+            lambda: len(scales.samples) > 6 and peak_to_mean(scales.samples[-6:]) < LIMIT, timeout_s=REPLICAS_S, what="balanced by replicas"
+        )
+        eventually(lambda: not _throttles(cluster), what="no throttle is left")
+        balance = ask(cluster.bootstrap)
+    finally:
+        scales.stop()
+        load.stop()
+    assert load.verdict() == []
+    assert {move.kind for move in balance.recent if move.topic == TOPIC} == {"replica"}
+    print(f"balanced after {scales.samples[-1].at_s:.1f} s by {len(balance.recent)} moves")
+
+
 def test_leaders_go_home_when_their_broker_is_back(own_cluster: Callable[..., RealCluster]) -> None:
     """Without waiting for a timer, and all of them at once."""
     cluster = own_cluster()
@@ -72,6 +94,15 @@ def _goes_home(reason: str) -> bool:
 
 def _wait_until(scales: Scales, at_s: float) -> None:
     time.sleep(max(0.0, at_s - scales.now_s))
+
+
+def _throttles(cluster: RealCluster) -> list[str]:
+    """The settings of throttles that brokers and topic have."""
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    resources = [ConfigResource(ConfigResource.Type.BROKER, str(node_id)) for node_id in cluster.node_ids]
+    resources.append(ConfigResource(ConfigResource.Type.TOPIC, TOPIC))
+    found = [entry for resource in resources for entry in admin.describe_configs([resource])[resource].result(10).values()]
+    return [entry.name for entry in found if ".replication.throttled." in entry.name and not entry.is_default]
 
 
 def _leaders(cluster: RealCluster, topic: str) -> Counter[int]:

@@ -26,7 +26,7 @@ from raftkafka.controller.load_balance import (
     mean_load,
     plan_leaders,
 )
-from raftkafka.controller.load_view import LoadView
+from raftkafka.controller.load_view import UNMOVED_TOPICS, LoadView
 from raftkafka.controller.own_moves import why_no_move, why_not_this
 from raftkafka.controller.replica_cooling import cool
 from raftkafka.controller.replica_plan import PlacedBroker, PlacedPartition, ReplicaMove
@@ -119,7 +119,7 @@ def plan_replica(view: LoadView, plan: BalanceRound, limits: BalanceLimits) -> B
             leader=each.leader,
             size=view.size_of(each.key),
             load=each.load,
-            resting=each.resting,
+            resting=each.resting or view.topic_name(each.key) in UNMOVED_TOPICS,
         )
         for each in view.partitions
     ]

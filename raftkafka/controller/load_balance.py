@@ -291,6 +291,6 @@ def _why_stuck(board: _Board, partitions: Sequence[LoadedPartition]) -> str:
         return f"{biggest.name} alone is {100 * share:.0f} % of the load of broker {hot}: split it into more partitions"
     if all(len(partition.candidates) < 2 for partition in led):
         return f"no partition of broker {hot} has another replica in sync that could lead it"
-    if any(partition.resting for partition in led):
+    if any(partition.resting and len(partition.candidates) > 1 for partition in led):
         return f"what could move from broker {hot} has moved lately"
     return f"no move of leaders makes broker {hot} notably cooler"

@@ -19,7 +19,8 @@ from raftkafka.metadata.image import MetadataImage
 from raftkafka.metadata.topics import PartitionRegistration
 
 UNMOVED_TOPICS = frozenset({"__consumer_offsets"})
-"""Their load counts, but it moves nothing: whoever leads a partition of it coordinates groups, which would have to find it again."""
+"""Their load counts, but they do not move because of load: whoever leads such a partition coordinates groups, which would have to find him
+again. They only go home."""
 
 
 class Loads(Protocol):
@@ -50,8 +51,7 @@ class LoadView:
             partition = None if topic is None else topic.partitions.get(key.partition)
             if topic is None or partition is None:
                 continue
-            may_move = key not in resting and topic.name not in UNMOVED_TOPICS
-            self.partitions.append(self._loaded(key, partition, load, may_move=may_move))
+            self.partitions.append(self._loaded(key, partition, load, rests=key in resting))
         self.rest = {node_id: loads.rest_of(node_id).of_leader(1) for node_id in self.brokers}
         self.racks = {node_id: image.brokers[node_id].rack for node_id in self.brokers}
         self.is_settled = loads.is_settled(self.brokers)
@@ -60,16 +60,17 @@ class LoadView:
         """The name of a partition's topic."""
         return self.image.topics.by_id[key.topic_id].name
 
-    def _loaded(self, key: PartitionKey, partition: PartitionRegistration, load: PartitionLoad, *, may_move: bool) -> LoadedPartition:
+    def _loaded(self, key: PartitionKey, partition: PartitionRegistration, load: PartitionLoad, *, rests: bool) -> LoadedPartition:
         """One partition as the planner sees it; one without a leader, or in a reassignment, stays as it is."""
         can_lead = may_lead(self.image, partition, self.live)
-        name = f"{self.topic_name(key)}-{key.partition}"
+        topic = self.topic_name(key)
+        others = partition.isr if topic not in UNMOVED_TOPICS else (partition.leader,)
         return LoadedPartition(
             key=key,
-            name=name,
+            name=f"{topic}-{key.partition}",
             leader=partition.leader,
             replicas=partition.replicas,
-            candidates=tuple(replica for replica in partition.isr if can_lead(replica)),
+            candidates=tuple(replica for replica in others if can_lead(replica)),
             load=load,
-            resting=not may_move or partition.leader == NO_NODE or is_reassigning(partition),
+            resting=rests or partition.leader == NO_NODE or is_reassigning(partition),
         )

@@ -161,3 +161,19 @@ def test_one_hot_partition_is_said_once_to_be_the_reason(world: BalanceWorld) ->
     assert len(said) == 1
     assert said[0].fields["why"].startswith("t-0 alone is ")
     assert world.balance().verdict == said[0].fields["why"]
+
+
+def test_partitions_of_the_offsets_topic_go_home_but_do_not_move_because_of_load(world: BalanceWorld) -> None:
+    world.create("__consumer_offsets", [[1, 2, 3]] * 4)
+    for index in range(4):
+        world.write("__consumer_offsets", index, 2 * MB)
+    said = world.pass_time(20_000)
+    assert world.moves(said) == []
+    assert world.balance().verdict.startswith("no partition of broker 1 has another replica in sync that could lead it")
+    world.kill(1)
+    world.register(1)
+    world.pass_time(2_000)
+    for index in range(4):
+        world.join_isr("__consumer_offsets", index, [2, 3, 1])
+    world.pass_time(2_000)
+    assert {world.partition("__consumer_offsets", index).leader for index in range(4)} == {1}

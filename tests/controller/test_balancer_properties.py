@@ -59,7 +59,7 @@ def write(world: BalanceWorld, rates: list[float]) -> None:
         world.write("t", index, rate * MB)
 
 
-FADED_MS = 45_000
+FADED_MS = 60_000
 """What was written before has faded from the smoothed loads by then."""
 
 

@@ -10,6 +10,8 @@ Invariants
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import attrs
@@ -93,6 +95,7 @@ _KINDS: dict[int, type[Any]] = {
     15: values.AssignReplicasReply,
 }
 _RAFT_KIND = 2
+_PLAIN = frozenset({int, bytes, str, bool, type(None)})
 _KIND_OF = {cls: kind for kind, cls in _KINDS.items()}
 _NESTED: dict[tuple[type[Any], str], type[Any]] = {
     (values.RegisterBroker, "listeners"): values.ListenerEndpoint,
@@ -141,23 +144,48 @@ def decode_control(frame: memoryview) -> tuple[ControlMessage, int]:
 
 
 def _to_list(value: Any) -> list[Any]:
-    return [_plain(getattr(value, field.name)) for field in attrs.fields(type(value))]
+    return [item if type(item) in _PLAIN else _plain(item) for item in _shape(type(value)).items(value)]
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [item if type(item) in _PLAIN else _plain(item) for item in value]
     return _to_list(value) if attrs.has(type(value)) else value
 
 
 def _from_list(cls: type[Value], body: Any) -> Value:
-    fields = attrs.fields(cls)  # type: ignore[misc,arg-type,unused-ignore]
-    keywords: dict[str, Any] = {}
-    for field, item in zip(fields, body, strict=False):
-        nested = _NESTED.get((cls, field.name))
-        if nested is not None:
-            item = tuple(_from_list(nested, part) for part in item)
-        elif field.name == "error":
-            item = ErrorCode(item)
-        keywords[field.name] = item
+    shape = _shape(cls)
+    keywords = dict(zip(shape.names, body, strict=False))
+    for name, nested in shape.nested.items():
+        if name in keywords:
+            keywords[name] = tuple([_from_list(nested, part) for part in keywords[name]])
+    if "error" in keywords:
+        keywords["error"] = ErrorCode(keywords["error"])
     return cls(**keywords)
+
+
+@attrs.frozen(kw_only=True)
+class _Shape:
+    """The fields of a class in their order, how to take them from a value, and those that hold further values."""
+
+    names: tuple[str, ...]
+    items: Callable[[Any], tuple[Any, ...]]
+    nested: Mapping[str, type[Any]]
+
+
+_SHAPES: dict[type[Any], _Shape] = {}
+"""Made once for each class: a heartbeat may hold a thousand values of one."""
+
+
+def _shape(cls: type[Any]) -> _Shape:
+    shape = _SHAPES.get(cls)
+    if shape is None:
+        shape = _SHAPES[cls] = _make_shape(cls)
+    return shape
+
+
+def _make_shape(cls: type[Any]) -> _Shape:
+    names = tuple(field.name for field in attrs.fields(cls))
+    take = operator.attrgetter(*names)
+    items = take if len(names) > 1 else lambda value: (take(value),)
+    return _Shape(names=names, items=items, nested={name: _NESTED[cls, name] for name in names if (cls, name) in _NESTED})

@@ -29,11 +29,11 @@ LIMIT = 1.3
 _MEAN_WIDTH = 10
 
 
-def one_leads_all(bootstrap: str, *, topic: str = TOPIC, partitions: int = PARTITIONS) -> None:
+def one_leads_all(bootstrap: str, *, topic: str = TOPIC, partitions: int = PARTITIONS, replicas: Sequence[int] = BROKERS) -> None:
     """Creates the topic so that the first broker leads every partition, and is the preferred leader of every partition."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    assignment = [list(BROKERS) for _ in range(partitions)]
-    wanted = NewTopic(topic, len(assignment), replica_assignment=assignment, config={"min.insync.replicas": "2"})
+    config = {"min.insync.replicas": str(len(replicas) // 2 + 1)}
+    wanted = NewTopic(topic, partitions, replica_assignment=[list(replicas) for _ in range(partitions)], config=config)
     admin.create_topics([wanted])[topic].result(30)
 
 

@@ -62,12 +62,12 @@ class Scales:
         before_s = self.now_s
         while not self._is_over.wait(max(0.0, before_s + SAMPLE_S - self.now_s)):
             counts, now_s = self._counts(), self.now_s
-            replicas, moved = self._look()
-            loads = dict.fromkeys(sorted({broker for each in replicas.values() for broker in each}), 0.0)
+            live, replicas, moved = self._look()
+            loads = dict.fromkeys(live, 0.0)
             for partition, brokers in replicas.items():
                 bytes_in = (counts[0][partition] - before[0][partition]) / (now_s - before_s)
                 bytes_out = (counts[1][partition] - before[1][partition]) / (now_s - before_s)
-                for broker in brokers:
+                for broker in filter(loads.__contains__, brokers):
                     loads[broker] += bytes_in * len(brokers) + bytes_out if broker == self.leaders[partition] else bytes_in
             self.samples.append(Sample(at_s=now_s, loads=loads, moved=moved))
             before, before_s = counts, now_s
@@ -75,12 +75,14 @@ class Scales:
     def _counts(self) -> tuple[list[int], list[int]]:
         return list(self._load.acked_bytes), list(self._load.consumed_bytes)
 
-    def _look(self) -> tuple[dict[int, list[int]], tuple[int, ...]]:
-        found = self._admin.list_topics(self._topic, timeout=10).topics[self._topic].partitions
+    def _look(self) -> tuple[list[int], dict[int, list[int]], tuple[int, ...]]:
+        """The live brokers, the replicas of each partition, and which partitions have another leader than before."""
+        metadata = self._admin.list_topics(self._topic, timeout=10)
+        found = metadata.topics[self._topic].partitions
         leaders = {partition: each.leader for partition, each in sorted(found.items())}
         moved = tuple(partition for partition, leader in leaders.items() if self.leaders.get(partition, leader) != leader)
         self.leaders = leaders
-        return {partition: list(each.replicas) for partition, each in sorted(found.items())}, moved
+        return sorted(metadata.brokers), {partition: list(each.replicas) for partition, each in sorted(found.items())}, moved
 
 
 def peak_to_mean(samples: list[Sample]) -> float:

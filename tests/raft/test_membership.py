@@ -10,7 +10,9 @@ from raftkafka.base.errors import DecodeError
 from raftkafka.base.ids import NodeId
 from raftkafka.raft.config import RaftConfig
 from raftkafka.raft.membership import ChangeRefused, Refusal
+from raftkafka.raft.messages import AppendResponse, VoteResponse
 from raftkafka.raft.node import NotLeader, RaftNode
+from raftkafka.raft.roles import Leader
 from raftkafka.raft.voters import Voter, VoterHistory, decode_voters, encode_voters
 
 ONE, TWO = NodeId(1), NodeId(2)
@@ -79,3 +81,44 @@ def test_history_goes_back_with_the_log_and_forward_with_a_snapshot() -> None:
     assert history.current == later
     history.trim(7)
     assert (history.current, history.last_change, history.named_at(7)) == (later, -1, later)
+
+
+def test_endpoints_of_a_voter_change_and_nothing_else() -> None:
+    node = sole_leader()
+    there = (("CONTROLLER", "there", 1),)
+    assert refusal(lambda: node.update_voter(TWO, Voter(directory_id=OWN, endpoints=there), 0)) is Refusal.VOTER_NOT_FOUND
+    assert refusal(lambda: node.update_voter(ONE, Voter(directory_id=b"x" * 16, endpoints=there), 0)) is Refusal.NOT_CAUGHT_UP
+    node.update_voter(ONE, Voter(directory_id=OWN, endpoints=there), 0)
+    assert node.state.voters == {ONE: Voter(directory_id=OWN, endpoints=there)}
+    assert refusal(lambda: node.update_voter(ONE, Voter(directory_id=OWN), 0)) is Refusal.CHANGE_UNDER_WAY
+
+
+def test_copies_and_votes_of_another_directory_do_not_count() -> None:
+    """KIP-853: of two voters one has lost its disk. Nothing more is committed, also if no other voter answers."""
+    voters = {ONE: Voter(directory_id=OWN), TWO: Voter(directory_id=b"t" * 16)}
+    node = RaftNode(node_id=ONE, directory_id=OWN, voters=voters, config=RaftConfig(), rng=random.Random(0))
+    node.start(epoch=0, voted_for=None, snapshot=None, entries=(), now_ms=0)
+
+    def answer(directory: bytes, *, pre_vote: bool) -> VoteResponse:
+        epoch = node.state.epoch
+        return VoteResponse(epoch=epoch, request_epoch=epoch, pre_vote=pre_vote, granted=True, directory_id=directory)
+
+    node.tick(2_000)
+    node.receive(TWO, answer(b"x" * 16, pre_vote=True), 2_000)
+    assert node.state.epoch == 0
+    node.tick(4_000)
+    node.receive(TWO, answer(b"t" * 16, pre_vote=True), 4_000)
+    node.receive(TWO, answer(b"t" * 16, pre_vote=False), 4_000)
+    role = node.state.role
+    assert isinstance(role, Leader)
+    node.log_persisted(1)
+
+    def accepted(directory: bytes) -> AppendResponse:
+        return AppendResponse(
+            epoch=1, accepted=True, base_offset=0, end_offset=1, diverging_epoch=-1, diverging_end_offset=-1, directory_id=directory
+        )
+
+    node.receive(TWO, accepted(b"x" * 16), 4_000)
+    assert (node.state.high_watermark, role.replicas[TWO].is_voter) == (0, False)
+    node.receive(TWO, accepted(b"t" * 16), 4_000)  # late, from the disk that is gone: as true as it was
+    assert node.state.high_watermark == 1

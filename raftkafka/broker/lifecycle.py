@@ -206,6 +206,8 @@ class BrokerLifecycle:
             return
         if reply.error == ErrorCode.BROKER_ID_NOT_REGISTERED:
             self._next_action_ms = self._now_ms + REGISTRATION_RETRY_MS
+            if self.state is BrokerState.PENDING_CONTROLLED_SHUTDOWN:
+                self._stop("it was unregistered")
             return
         if reply.error != ErrorCode.NONE:
             self.outputs.append(observed("heartbeat-refused", error=reply.error.name))

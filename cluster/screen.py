@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cluster.health import NodeView, PartitionView, best_view
-from cluster.layout import ClusterLayout, NodeLayout
+from cluster.layout import ClusterLayout, NodeLayout, NodeState
 from cluster.processes import ProcessState
 
 MAX_PARTITION_LINES = 40
@@ -59,7 +59,7 @@ def welcome(layout: ClusterLayout, *, nodes: str, version: str, ready_s: float |
             f"bootstrap  {layout.bootstrap}",
             f"data       {_short(layout.directory)}/node*/data   (kept by `{down}`, deleted by `{clean}`)",
             f"logs       {_short(layout.directory)}/node*/broker.log   settings in node*/server.properties",
-            f"try        {_make(layout, 'kill', 'NODE=1')}; {_make(layout, 'cluster-status')}",
+            f"try        {_make(layout, 'kill', f'NODE={layout.nodes[0].node_id}')}; {_make(layout, 'cluster-status')}",
             ready,
         ]
     )
@@ -97,6 +97,12 @@ def quorum_line(view: NodeView) -> str:
 
 
 def _node_state(node: NodeLayout, process: ProcessState, own: NodeView | None, best: NodeView | None) -> str:
+    """How it is, and that it is on its way in or out."""
+    state = _process_state(node, process, own, best)
+    return state if node.state is NodeState.MEMBER else f"{state}, {node.state.value}"
+
+
+def _process_state(node: NodeLayout, process: ProcessState, own: NodeView | None, best: NodeView | None) -> str:
     if process is not ProcessState.RUNNING:
         return str(process.value)
     fenced = best.fenced.get(node.node_id) if best is not None else None

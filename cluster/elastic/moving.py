@@ -6,14 +6,14 @@ replicas of the plan, all of them in sync, and its preferred leader leads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 import trio
 
 from cluster.elastic.progress import Tell, bytes_text
 from cluster.elastic.throttle import Copying, Throttle
-from cluster.elastic.view import ClusterView, Partition, look, replica_sizes, require
+from cluster.elastic.view import ClusterView, Partition, look, look_at_disks, require
 from cluster.layout import ClusterError
 from raftkafka.base.errors import ErrorCode
 from raftkafka.base.ids import TopicPartition
@@ -58,7 +58,7 @@ async def carry_out(client: ClusterClient, throttle: Throttle, targets: Sequence
             if each.arriving
         ]
         if copies:
-            await throttle.hold(copies, bytes_per_second)
+            await throttle.hold(copies, bytes_per_second, alive=(await look(client)).live)
         await _begin(client, [each for each in batch if each.replicas != each.partition.target])
         await _wait(client, batch, meter)
         await elect_preferred(client, [each.partition.id for each in batch])
@@ -105,7 +105,7 @@ async def _wait(client: ClusterClient, batch: Sequence[Target], meter: _Meter) -
         left = [each for each in batch if not _is_done(view, each)]
         if now >= sizes_at or not left:
             arriving = sorted({node_id for each in batch for node_id in each.arriving if node_id in view.live})
-            sizes = await replica_sizes(client, arriving)
+            sizes = (await look_at_disks(client, arriving)).sizes
             sizes_at = now + _SIZES_EVERY_S
         else:
             sizes = {}
@@ -156,7 +156,7 @@ class _Meter:
         self._done: dict[TopicPartition, Target] = {}
         self._copied: dict[tuple[TopicPartition, int], int] = {}
 
-    def saw(self, batch: Sequence[Target], left: Sequence[Target], sizes: dict[tuple[TopicPartition, int], int]) -> bool:
+    def saw(self, batch: Sequence[Target], left: Sequence[Target], sizes: Mapping[tuple[TopicPartition, int], int]) -> bool:
         """Whether there is progress since the last time; it is shown."""
         before = (len(self._done), sum(self._copied.values()))
         missing = [each.partition.id for each in left]

@@ -50,9 +50,7 @@ _DRAIN_ROUNDS = 10
 
 async def scale_out(layout: ClusterLayout, *, roles: Sequence[str], bytes_per_second: int) -> None:
     """Adds a node, or goes on with the one that is on its way in."""
-    leaving = layout.in_state(NodeState.LEAVING)
-    if leaving:
-        raise ClusterError(f"node {leaving[0].node_id} is on its way out: make scale-in NODE={leaving[0].node_id} goes on with it.")
+    leaving = [node.node_id for node in layout.in_state(NodeState.LEAVING)]
     joining = layout.in_state(NodeState.JOINING)
     async with client_of(layout) as client:
         await look(client)  # A cluster that does not answer cannot grow.
@@ -70,7 +68,7 @@ async def scale_out(layout: ClusterLayout, *, roles: Sequence[str], bytes_per_se
             await let_vote(client, node)
             print(f"node {node.node_id} votes on the metadata", flush=True)
         before = await look(client, with_sizes=True)
-        plan = fair_share(before.placed_brokers(), before.placed_partitions())
+        plan = fair_share(before.placed_brokers(leaving=leaving), before.placed_partitions())
         await _move(layout, client, before, plan, what=f"sharing with node {node.node_id}", bytes_per_second=bytes_per_second)
         layout = layout.with_node(attrs.evolve(node, state=NodeState.MEMBER))
         save_layout(layout)

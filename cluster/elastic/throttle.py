@@ -55,9 +55,9 @@ class Throttle:
             written = json.loads(self._path.read_text())
             self._rates, self._replicas = written["brokers"], written["topics"]
 
-    async def hold(self, copies: Sequence[Copying], bytes_per_second: int) -> None:
-        """Holds these copies, and no other, to so many bytes a second on each broker."""
-        taking_part = sorted({node_id for copy in copies for node_id in (*copy.sources, *copy.destinations)})
+    async def hold(self, copies: Sequence[Copying], bytes_per_second: int, *, alive: Sequence[int]) -> None:
+        """Holds these copies to so many bytes a second on each broker."""
+        taking_part = sorted({node_id for copy in copies for node_id in (*copy.sources, *copy.destinations) if node_id in alive})
         fresh = [node_id for node_id in taking_part if node_id in self._rates or not await self._has_rate(node_id)]
         self._rates = sorted({*self._rates, *fresh})
         added: dict[str, dict[str, list[str]]] = {}

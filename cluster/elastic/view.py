@@ -12,6 +12,7 @@ from cluster.processes import ProcessState, process_state
 from raftkafka.base.errors import ErrorCode
 from raftkafka.base.ids import NodeId, PartitionKey, TopicId, TopicPartition
 from raftkafka.client.cluster import ClusterClient, Unreachable, open_cluster
+from raftkafka.client.connection import RequestFailed
 from raftkafka.controller.replica_plan import PlacedBroker, PlacedPartition
 from raftkafka.protocol.messages.describe_cluster import DescribeClusterRequest, DescribeClusterResponse
 from raftkafka.protocol.messages.describe_log_dirs import DescribeLogDirsRequest, DescribeLogDirsResponse
@@ -19,16 +20,18 @@ from raftkafka.protocol.messages.describe_quorum import DescribeQuorumRequest, R
 from raftkafka.protocol.messages.list_partition_reassignments import ListPartitionReassignmentsRequest
 
 CLIENT_TIMEOUT_S = 20.0
+_DISKS_TIMEOUT_S = 3.0
 _METADATA_TOPIC = "__cluster_metadata"
 
 
 @attrs.frozen(kw_only=True)
 class Broker:
-    """A registered broker."""
+    """A registered broker. It is cordoned when none of its log directories takes new replicas (known only where sizes were asked for)."""
 
     node_id: int
     rack: str | None
     is_fenced: bool
+    is_cordoned: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -87,10 +90,13 @@ class ClusterView:
         return tuple(partition for partition in self.partitions if node_id in partition.replicas)
 
     def placed_brokers(self, *, leaving: Sequence[int] = ()) -> list[PlacedBroker]:
-        """The brokers for a planner; those that leave take nothing."""
+        """The brokers for a planner; those that leave, or are cordoned, take nothing."""
         return [
             PlacedBroker(
-                node_id=NodeId(broker.node_id), rack=broker.rack, is_live=not broker.is_fenced, takes_replicas=broker.node_id not in leaving
+                node_id=NodeId(broker.node_id),
+                rack=broker.rack,
+                is_live=not broker.is_fenced,
+                takes_replicas=not broker.is_cordoned and broker.node_id not in leaving,
             )
             for broker in self.brokers
         ]
@@ -127,33 +133,48 @@ async def look(client: ClusterClient, *, with_sizes: bool = False) -> ClusterVie
     """The cluster as it is now."""
     described: DescribeClusterResponse = await client.ask(DescribeClusterRequest(include_fenced_brokers=True))
     require(described.error_code, described.error_message)
+    live = sorted(each.broker_id for each in described.brokers if not each.is_fenced)
+    disks = await look_at_disks(client, live) if with_sizes else Disks()
     brokers = tuple(
-        Broker(node_id=each.broker_id, rack=each.rack, is_fenced=each.is_fenced)
+        Broker(node_id=each.broker_id, rack=each.rack, is_fenced=each.is_fenced, is_cordoned=each.broker_id in disks.cordoned)
         for each in sorted(described.brokers, key=lambda each: each.broker_id)
     )
-    sizes = await replica_sizes(client, [broker.node_id for broker in brokers if not broker.is_fenced]) if with_sizes else {}
     voters, leader, high_watermark = await _quorum(client)
     return ClusterView(
         brokers=brokers,
-        partitions=await _partitions(client, sizes),
+        partitions=await _partitions(client, disks.sizes),
         voters=voters,
         quorum_leader=leader,
         quorum_high_watermark=high_watermark,
     )
 
 
-async def replica_sizes(client: ClusterClient, brokers: Sequence[int]) -> dict[tuple[TopicPartition, int], int]:
-    """The bytes of each replica on these brokers."""
-    sizes = {}
+@attrs.frozen(kw_only=True)
+class Disks:
+    """The bytes of each replica, and the brokers that are cordoned."""
+
+    sizes: Mapping[tuple[TopicPartition, int], int] = attrs.field(factory=dict)
+    cordoned: tuple[int, ...] = ()
+
+
+async def look_at_disks(client: ClusterClient, brokers: Sequence[int]) -> Disks:
+    """What is on the disks of these brokers; one that does not answer (it is about to be fenced) is left out."""
+    sizes: dict[tuple[TopicPartition, int], int] = {}
+    cordoned = []
     for node_id in brokers:
-        response: DescribeLogDirsResponse = await client.ask(DescribeLogDirsRequest(topics=None), node_id)
+        try:
+            response: DescribeLogDirsResponse = await client.ask(DescribeLogDirsRequest(topics=None), node_id, _DISKS_TIMEOUT_S)
+        except RequestFailed:
+            continue
         require(response.error_code)
+        if response.results and all(result.is_cordoned for result in response.results):
+            cordoned.append(node_id)
         for result in response.results:
             for topic in result.topics:
                 for each in topic.partitions:
                     if not each.is_future_key:
                         sizes[TopicPartition(topic.name, each.partition_index), node_id] = each.partition_size
-    return sizes
+    return Disks(sizes=sizes, cordoned=tuple(cordoned))
 
 
 def require(code: int, message: str | None = None) -> None:

@@ -179,7 +179,7 @@ class QuorumController:
         broker = self._pending.brokers.get(node_id)
         if broker is None or broker.incarnation_id != incarnation_id:
             return
-        self._carry_out(decide_fence(self._pending, node_id, self._settings, why="its process is gone"), now_ms)
+        self._fence(node_id, "its process is gone", now_ms)
         self._release_applied(now_ms)
 
     # --- requests
@@ -290,7 +290,7 @@ class QuorumController:
     def _release_applied(self, now_ms: int) -> None:
         """Lets go what all live brokers have applied. A broker that may stop now is fenced at once, so that clients see it go."""
         for node_id in self._waiting.release_applied(self._all_applied, now_ms):
-            self._carry_out(decide_fence(self._pending, node_id, self._settings, why="it shut down"), now_ms)
+            self._fence(node_id, "it shut down", now_ms)
 
     def _all_applied(self, offset: int, except_node: NodeId | None) -> bool:
         return all(
@@ -321,6 +321,10 @@ class QuorumController:
         if self._moves_late:
             self._next_late_moves_ms = min(self._next_late_moves_ms, now_ms + LATE_MOVES_MS)
 
+    def _fence(self, node_id: NodeId, why: str, now_ms: int) -> None:
+        self._carry_out(decide_fence(self._pending, node_id, self._settings, why=why), now_ms)
+        self._load_reports.forget(node_id)
+
     def _unfenced(self) -> list[NodeId]:
         return [node_id for node_id, broker in self._pending.brokers.items() if not broker.fenced]
 
@@ -334,7 +338,7 @@ class QuorumController:
         if late_ms > self._settings.broker_session_timeout_ms // 4:
             self._sessions.refresh_all(now_ms)
         for node_id in self._sessions.expired(self._unfenced(), now_ms):
-            self._carry_out(decide_fence(self._pending, node_id, self._settings, why="its session timed out"), now_ms)
+            self._fence(node_id, "its session timed out", now_ms)
         self._release_applied(now_ms)
         if now_ms >= self._next_late_moves_ms:
             self._next_late_moves_ms = FAR_FUTURE_MS

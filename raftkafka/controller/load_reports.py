@@ -182,11 +182,6 @@ class LoadReports:
                 if known.reporter == node_id:
                     self._orphan(known, reporter.clock_ms)
 
-    def forget_others(self, brokers: Collection[NodeId]) -> None:
-        """Forgets every broker that is not among these."""
-        for node_id in [node_id for node_id in self._reporters if node_id not in brokers]:
-            self.forget(node_id)
-
     def is_settled(self, brokers: Collection[NodeId]) -> bool:
         """Whether each of these brokers has reported often enough."""
         return all(node_id in self._reporters and self._reporters[node_id].reports >= SETTLED_REPORTS for node_id in brokers)

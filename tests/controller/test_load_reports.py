@@ -10,6 +10,7 @@ from raftkafka.base.ids import NodeId, PartitionKey, TopicId
 from raftkafka.controller.load_balance import PartitionLoad
 from raftkafka.controller.load_reports import HALF_LIFE_MS, LoadReports
 from raftkafka.metadata.control_messages import PartitionTraffic
+from tests.controller.balance_world import BalanceWorld
 
 TOPIC_ID = TopicId(b"t" * 16)
 KEY = PartitionKey(TOPIC_ID, 0)
@@ -117,7 +118,7 @@ def test_the_load_moves_with_the_leadership() -> None:
 def test_what_a_lost_broker_led_keeps_its_load_for_a_while_and_then_fades() -> None:
     heard = Heard()
     heard.steady(1, {0: 100_000}, for_ms=5_000)
-    heard.reports.forget_others([TWO])
+    heard.reports.forget(ONE)
     heard.steady(2, {1: 1_000}, for_ms=2_000)
     assert heard.rate() == pytest.approx(100_000)
     heard.steady(2, {1: 1_000}, for_ms=60_000)
@@ -199,3 +200,17 @@ def test_a_steady_rate_stays_itself_whoever_leads_and_whenever_it_reports(moves:
         heard.now_ms += 100
         beat(leader)
         assert heard.rate() == pytest.approx(1_000_000, rel=0.001)
+
+
+def test_nothing_is_left_of_what_a_lost_broker_led_when_its_traffic_has_ended_too() -> None:
+    """The controller forgets a broker that it fences: nobody else would say that those partitions are idle."""
+    world = BalanceWorld()
+    world.create("t", [[1, 2, 3]])
+    world.write("t", 0, 1_000_000.0)
+    world.pass_time(5_000)
+    assert [each.partition for each in world.balance().partitions] == [0]
+    world.traffic.clear()
+    world.kill(1)
+    world.silent.add(1)
+    world.pass_time(60_000)
+    assert world.balance().partitions == []

@@ -16,6 +16,7 @@ from raftkafka.client.cluster import ClusterClient
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
+FENCE_TIMEOUT_S = 30.0
 WHOLE_TIMEOUT_S = 600.0
 _POLL_S = 0.05
 _LOG_LINES_SHOWN = 15
@@ -38,6 +39,15 @@ async def wait_until_unfenced(client: ClusterClient, node: NodeLayout) -> None:
             raise ClusterError(f"node {node.node_id} ended while starting. The end of {node.log_path}:\n{log_tail(node)}")
         if time.monotonic() >= deadline:
             raise ClusterError(f"node {node.node_id} is not unfenced after {START_TIMEOUT_S:.0f} s; its log is {node.log_path}.")
+        await trio.sleep(_POLL_S)
+
+
+async def wait_until_fenced(client: ClusterClient, node: NodeLayout) -> None:
+    """Until the cluster counts on the broker of a process that is gone, or frozen, no more."""
+    deadline = time.monotonic() + FENCE_TIMEOUT_S
+    while node.node_id in (await look(client)).live:
+        if time.monotonic() >= deadline:
+            raise ClusterError(f"node {node.node_id} is down, but the cluster still counts on it after {FENCE_TIMEOUT_S:.0f} s.")
         await trio.sleep(_POLL_S)
 
 

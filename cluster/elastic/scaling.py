@@ -32,6 +32,7 @@ from cluster.layout import (
     save_layout,
 )
 from cluster.ports import is_free
+from cluster.processes import ProcessState, process_state
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NodeId
 from raftkafka.client.cluster import ClusterClient
@@ -94,6 +95,8 @@ async def scale_in(layout: ClusterLayout, *, node_id: int, bytes_per_second: int
     """Removes a node, or goes on removing it."""
     node = layout.node(node_id)
     async with client_of(_others(layout, node)) as client:
+        if process_state(node) is not ProcessState.RUNNING:
+            await nodes.wait_until_fenced(client, node)
         view = await look(client, with_sizes=True)
         if node.state is not NodeState.LEAVING:
             _require_removable(view, layout, node)

@@ -6,9 +6,14 @@ Each story runs under the load of `workload`: an idempotent producer with acks=a
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka import Producer
 
 from cluster.layout import ClusterError, NodeState
 from raftkafka.tools.run import run_tool
@@ -107,6 +112,46 @@ def test_a_node_loses_its_disk_and_all_are_restarted_under_load(
     load.finish_and_verify()
     assert load.writer.errors == []
     assert load.reader.errors == []
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupted_command_goes_on_and_a_dead_node_can_be_removed(own_cluster: Callable[..., RealCluster]) -> None:
+    cluster = own_cluster()
+    cluster.create_topic("big", partitions=4, replicas=3)
+    producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all"})
+    for number in range(400):
+        producer.produce("big", bytes(10_000), partition=number % 4)
+    assert producer.flush(30) == 0
+
+    command = [sys.executable, "-m", "raftkafka.cli.main", "cluster", "scale-out", "--name", "test", "--throttle", "20000"]
+    environment = os.environ | {"RAFTKAFKA_HOME": str(cluster.layout.directory.parent), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    lines = []
+    while not lines or "sharing with node 4" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], f"it ended too early: {lines} {process.stderr and process.stderr.read()}"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, "interrupted" in errors) == (1, True), errors
+    cluster.reload()
+    assert [node.node_id for node in cluster.layout.in_state(NodeState.JOINING)] == [4]
+    assert (cluster.layout.directory / "throttles.json").exists()
+
+    assert cluster.scale_out() == 4
+    assert cluster.layout.in_state(NodeState.JOINING) == ()
+    assert not (cluster.layout.directory / "throttles.json").exists()
+    view = cluster.view()
+    assert view is not None
+    assert sum(4 in each.replicas for each in view.partitions) == 3
+    assert voters(cluster) == [1, 2, 3]
+
+    cluster.kill(4)
+    cluster.scale_in(4)
+    cluster.wait_healed()
+    view = cluster.view()
+    assert view is not None
+    assert sorted(view.fenced) == [1, 2, 3]
 
 
 def directory_id(cluster: RealCluster, node_id: int) -> str:

@@ -25,7 +25,7 @@ from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.faults.nemesis import Nemesis
 from raftkafka.simulation.faults.values import LOSSY_ENDS
 from raftkafka.simulation.profiles import Profile
-from raftkafka.simulation.spectator import controller_of, machine_of, newest_image, partitions_of, running_nodes
+from raftkafka.simulation.spectator import controller_of, lost_votes, machine_of, newest_image, partitions_of, running_nodes
 from raftkafka.simulation.world import Violation, World
 
 LOOK_EVERY_MS = 100
@@ -158,6 +158,7 @@ class Liveness:
                 found.append(f"{name} lacks {', '.join(missing) or 'a leader'} in its ISR: {_told(partition)}")
         if nodes == self.nodes:
             found += self._unmoved(image)
+            found += [f"{name} has a vote with a disk that is gone" for name in lost_votes(self.world)]
         return [*found, *self.clients_stuck(since_us)]
 
     def _unmoved(self, image: MetadataImage) -> list[str]:

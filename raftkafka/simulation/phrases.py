@@ -64,6 +64,8 @@ _QUORUM_PHRASES: Mapping[str, str] = {
     "stepped-back": "steps back for n{for_node} in epoch {epoch}",
     "told-to-lead": "is told by n{by} to lead after epoch {epoch}",
     "transferring-leadership": "hands epoch {epoch} over to n{target}",
+    "voters": "knows the voters {voters}",
+    "voter-joining": "asks for a vote of its own",
 }
 _QUORUM_LOG_PHRASES: Mapping[str, str] = {
     "log-truncated": "cuts its log from {was} to {end_offset}, last epoch {last_epoch}",
@@ -92,6 +94,7 @@ _LEADER_PHRASES: Mapping[str, str] = {
     "became-leader": "LEADS in epoch {leader_epoch} from offset {start_offset}, hw {high_watermark}, isr {isr}",
     "became-follower": "follows n{leader} in epoch {leader_epoch}, log ends at {log_end_offset}",
     "leader-elected": "controller elects n{leader}",
+    "leader-moved": "controller moves leadership n{source} → n{target}, epoch {leader_epoch}: {why}",
     "partition-offline": "has no leader",
     "replica-removed": "removes its replica",
 }

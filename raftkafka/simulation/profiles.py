@@ -54,6 +54,8 @@ class Profile:
     liveness_ms: int = 60_000
     core_share: float = 0.0
     """In how many runs only a core of the nodes is healed at first, and the rest is left dead while the core must make progress."""
+    rest_ms: int = 0
+    """For so long nothing moves because of load in the end, when the load is steady and all is well; 0: that is not waited for."""
     must_fail: bool = False
     """A control: its runs break guarantees on purpose, and checks that find nothing in some of them are no good."""
 

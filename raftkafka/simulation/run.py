@@ -19,6 +19,7 @@ from raftkafka.simulation.cluster import SimCluster
 from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.faults import Fault, FaultPlan, Nemesis, draw_plan
 from raftkafka.simulation.invariants import Invariants
+from raftkafka.simulation.invariants.balance import balance_comes_to_rest
 from raftkafka.simulation.invariants.registry import silenced
 from raftkafka.simulation.invariants.restated import restated_by
 from raftkafka.simulation.liveness import Liveness
@@ -30,6 +31,8 @@ from raftkafka.simulation.workload.clients import Clients
 from raftkafka.simulation.world import MakeNode, Violation, World, WorldSettings
 
 START_TIMEOUT_MS = 60_000
+MOVES_TO_REST = 3
+"""How often each partition may move until balance rests."""
 
 
 @attrs.frozen(kw_only=True)
@@ -188,6 +191,16 @@ class Run:
         liveness.heal_core()
         clients.recording.nemesis("heal", {"fault": "heal", "nodes": list(self.world.members), "phase": "begin"})
         liveness.heal_all()
+        if self.profile.rest_ms:
+            self._demand_rest()
+
+    def _demand_rest(self) -> None:
+        """The load is steady from here on: balance does what there is to do, and then nothing."""
+        world, eye, rest_ms = self.world, self._invariants.balance, self.profile.rest_ms
+        since_us, moves = world.heap.now_us, eye.moves
+        most = MOVES_TO_REST * len(self.clients.slots)
+        world.run_until(lambda: eye.rested_ms(since_us) >= rest_ms or eye.moves - moves > most, timeout_ms=self.profile.liveness_ms)
+        balance_comes_to_rest(eye.moves - moves, most, eye.rested_ms(since_us), rest_ms)
 
     def _read_back(self) -> list[Violation]:
         """Every partition is read from its beginning to its end, by a reader and by the group; what is wrong with what they found."""

@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from raftkafka.base.ids import NodeId
 from raftkafka.broker.node import BrokerNode
 from raftkafka.metadata.image import MetadataImage, PartitionRegistration
+from raftkafka.simulation.machine import Machine
 from raftkafka.simulation.world import World
+from raftkafka.storage.meta_properties import read_meta_properties
+
+METADATA_LOG_DIR = "data"
+"""As `simulation.cluster` formats it."""
 
 
 def running_nodes(world: World) -> Iterator[tuple[str, BrokerNode]]:
@@ -87,6 +92,30 @@ def others_have_all(world: World, name: str) -> bool:
         for _, partition in partitions_of(image)
         if name in map(machine_of, partition.replicas)
     )
+
+
+def lost_votes(world: World) -> list[str]:
+    """Who has a vote, as any running node knows it, with a directory that is on no disk any more, or without being in service."""
+    found: dict[str, None] = {}
+    for _, node in running_nodes(world):
+        for node_id, voter in node.parts.raft.state.voters.items():
+            machine = world.machines[machine_of(node_id)]
+            if not machine.in_service or not voter.has(_directory_of(machine)):
+                found[machine.name] = None
+    return list(found)
+
+
+def others_vote_with_their_disks(world: World, name: str) -> bool:
+    """Whether a node may lose its disk: in each set of voters that a running node knows, a majority is left, and no vote is lost before."""
+    sets = [[machine_of(node_id) for node_id in node.parts.raft.state.voters] for _, node in running_nodes(world)]
+    enough = all(len([voter for voter in voters if voter != name]) > len(voters) // 2 for voters in sets)
+    return bool(sets) and enough and all(lost == name for lost in lost_votes(world))
+
+
+def _directory_of(machine: Machine) -> bytes | None:
+    """The id of the directory with the metadata log; None on a disk that was not formatted yet."""
+    meta = read_meta_properties(machine.disk, METADATA_LOG_DIR)
+    return meta.directory_id if meta is not None else bytes(16)
 
 
 def _has_registered(node: BrokerNode, image: MetadataImage) -> bool:

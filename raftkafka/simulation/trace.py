@@ -24,6 +24,8 @@ class Trace:
     def __init__(self, heap: EventHeap, *, sink: Callable[[str], None] | None = None, detailed: bool = False) -> None:
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.watcher: Watcher | None = None
+        self.listeners: list[Callable[[str, Observed], None]] = []
+        """Who judges what nodes say of themselves; called with the node's machine, and may raise."""
         self._heap = heap
         self._sink = sink
         self._detailed = detailed
@@ -40,6 +42,8 @@ class Trace:
         if self.watcher is not None:
             self.watcher.observed(who, what)
         self._write(who, str(what))
+        for listener in self.listeners:
+            listener(who, what)
 
     def _write(self, who: str, text: str) -> None:
         now_us = self._heap.now_us

@@ -86,6 +86,8 @@ class World:
         self.machines = {f"n{node_id}": self._make_machine(node_id, make_node, surroundings) for node_id in node_ids}
         self.bootstrap = [Address(name, CLIENT_PORT) for name, machine in self.machines.items() if machine.in_service]
         """Where a client asks first: the machines in service. All clients share it."""
+        self.is_changing_voters = False
+        """Whether somebody takes a vote away: until then the other voters must not lose theirs."""
         self._client_count = 0
 
     def rng(self, purpose: str) -> random.Random:
@@ -109,9 +111,8 @@ class World:
         self.machines[name].start()
 
     def take_out_of_service(self, name: str) -> None:
-        """The process of a machine stops cleanly, as soon as it can, and nobody starts another."""
+        """When the process of a machine ends, nobody starts another."""
         self._serve(name, False)
-        self.machines[name].stop()
 
     def _serve(self, name: str, in_service: bool) -> None:
         self.machines[name].in_service = in_service

@@ -9,14 +9,14 @@ from typing import Any
 import attrs
 import pytest
 
-from raftkafka.base.ids import NO_DIRECTORY_ID, DirectoryId, NodeId
+from raftkafka.base.ids import NO_DIRECTORY_ID, NO_NODE, DirectoryId, NodeId
 from raftkafka.coordinator.records import LogRecord
 from raftkafka.group.records import CommittedOffset, GroupMetadata, group_record, offset_record
 from raftkafka.group.state import GroupState
 from raftkafka.metadata.image import BrokerRegistration, MetadataImage, PartitionRegistration
 from raftkafka.metadata.topics import RECOVERING, TopicImage, TopicsImage
 from raftkafka.raft.roles import Candidate, Prospective
-from raftkafka.simulation.invariants import INVARIANTS, compaction, directories, groups, metadata, raft, replicas
+from raftkafka.simulation.invariants import INVARIANTS, balance, compaction, directories, groups, metadata, raft, replicas
 from raftkafka.simulation.invariants.memory import ProcessMemory
 from raftkafka.simulation.invariants.mirror import Producer
 from raftkafka.simulation.world import Violation
@@ -182,6 +182,22 @@ CASES: dict[str, tuple[Call, Call]] = {
         lambda: metadata.metadata_is_a_prefix(N1, MetadataImage(cluster_id="c"), MetadataImage(cluster_id="c")),
         lambda: metadata.metadata_is_a_prefix(N1, MetadataImage(cluster_id="c"), MetadataImage(cluster_id="c", next_producer_id=9)),
     ),
+    "B1": (
+        lambda: balance.leaders_move_inside_the_isr(NAME, registration(), registration(leader=N2, leader_epoch=1, partition_epoch=1)),
+        lambda: balance.leaders_move_inside_the_isr(
+            NAME, registration(isr=(N1, N2)), registration(leader=N3, leader_epoch=1, partition_epoch=1)
+        ),
+    ),
+    "B2": (
+        lambda: balance.no_leader_is_taken_for_nothing(NAME, registration(), registration(leader=N2, leader_epoch=1), BROKERS),
+        lambda: balance.no_leader_is_taken_for_nothing(NAME, registration(), registration(leader=NO_NODE, leader_epoch=1), BROKERS),
+    ),
+    "B3": (
+        lambda: balance.moved_leaders_rest(NAME, 1_000, 1_000),
+        lambda: balance.moved_leaders_rest(NAME, 999, 1_000),
+    ),
+    "B4": (lambda: balance.rounds_are_bounded(N1, 2, 2), lambda: balance.rounds_are_bounded(N1, 3, 2)),
+    "B5": (lambda: balance.balance_comes_to_rest(9, 9, 500, 500), lambda: balance.balance_comes_to_rest(9, 9, 499, 500)),
     "K1": (
         lambda: compaction.last_value_of_each_key(NAME, "a", "value 2", "value 2", is_right=True),
         lambda: compaction.last_value_of_each_key(NAME, "a", "value 1", "value 2", is_right=False),
@@ -402,6 +418,11 @@ def test_an_unclean_leader_that_has_another_batch_than_was_committed_takes_that_
     memory = partition()
     memory.elected_uncleanly(replica(start_offset=10), FixedLog(batch(0), batch(5, crc=8)))
     assert (memory.true_high_watermark, memory.last_committed) == (5, batch(0))
+
+
+def test_balance_that_moves_for_ever_is_found() -> None:
+    with pytest.raises(Violation, match="balance made 10 moves"):
+        balance.balance_comes_to_rest(10, 9, 500, 500)
 
 
 def test_an_unclean_leader_that_had_everything_takes_nothing_back() -> None:

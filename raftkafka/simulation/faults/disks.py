@@ -12,7 +12,7 @@ from raftkafka.base.errors import DiskError
 from raftkafka.simulation.cluster import LOG_DIR
 from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.faults.values import Fault
-from raftkafka.simulation.spectator import others_have_all, running_nodes
+from raftkafka.simulation.spectator import others_have_all, others_vote_with_their_disks, running_nodes
 from raftkafka.simulation.world import World
 
 Undo = Callable[[], None]
@@ -101,6 +101,22 @@ def wipe(world: World, fault: Fault) -> Undo:
         if name not in KEPT_BY_WIPE:
             machine.disk.delete(f"{LOG_DIR}/{name}")
     machine.lost_something()
+    return machine.start
+
+
+def lose_disk(world: World, fault: Fault) -> Undo:
+    """The process is killed and the disk is replaced by an empty one, with metadata log, vote and identity: another voter comes back.
+
+    Only while all other voters have the disks that the vote is with: of two that are lost, a majority may have been the only ones.
+    """
+    if _spared(world, fault):
+        return lambda: None
+    if world.is_changing_voters or not others_vote_with_their_disks(world, fault.node):
+        world.trace.line(fault.node, f"is spared from {fault.kind.value}: its vote is needed")
+        return lambda: None
+    machine = world.machines[fault.node]
+    machine.kill()
+    machine.erase()
     return machine.start
 
 

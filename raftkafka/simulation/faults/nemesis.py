@@ -34,6 +34,7 @@ BEGINNINGS: Mapping[Kind, Begin] = {
     Kind.FAIL_SYNC: disks.fail_sync,
     Kind.DISK_FULL: disks.disk_full,
     Kind.WIPE: disks.wipe,
+    Kind.LOSE_DISK: disks.lose_disk,
     Kind.FLIP_BIT: disks.flip_bit,
     Kind.FAIL_DIRECTORY: disks.fail_directory,
     Kind.CUT: network.cut,

@@ -41,6 +41,8 @@ class FaultKind(enum.Enum):
     """The process is killed and its record directories are emptied."""
     FLIP_BIT = "flip-bit"
     """The process is killed, and a bit changes in the part of a log that the next start checks."""
+    LOSE_DISK = "lose-disk"
+    """The process is killed and its disk replaced by an empty one: the node comes back under its id, with another directory id."""
     FAIL_SYNC = "fail-sync"
     DISK_FULL = "disk-full"
     FAIL_DIRECTORY = "fail-directory"
@@ -101,6 +103,7 @@ KIND_TRAITS: Mapping[FaultKind, KindTraits] = {
     FaultKind.ROLLING_RESTART: KindTraits(is_of_all=True, amounts=(200, 1_000, 3_000), unit="ms"),
     FaultKind.WIPE: KindTraits(lowest_nodes=3),
     FaultKind.FLIP_BIT: KindTraits(amounts=_CHANCE, lowest_nodes=3),
+    FaultKind.LOSE_DISK: KindTraits(lowest_nodes=3),
     FaultKind.FAIL_SYNC: KindTraits(),
     FaultKind.DISK_FULL: KindTraits(amounts=(0, 1_000, 20_000), unit="bytes"),
     FaultKind.FAIL_DIRECTORY: KindTraits(amounts=_CHANCE),
@@ -119,10 +122,10 @@ KIND_TRAITS: Mapping[FaultKind, KindTraits] = {
     FaultKind.CLOCK_RATE: KindTraits(amounts=(-100_000, -1_000, 1_000, 100_000), unit="ppm"),
 }
 
-LOSSY_ENDS = (FaultKind.POWER_OFF, FaultKind.WIPE, FaultKind.FLIP_BIT, FaultKind.FAIL_SYNC)
+LOSSY_ENDS = (FaultKind.POWER_OFF, FaultKind.WIPE, FaultKind.LOSE_DISK, FaultKind.FLIP_BIT, FaultKind.FAIL_SYNC)
 """After these a replica may lack what it had acknowledged."""
 
-OF_OWN_PROFILES = (FaultKind.FAIL_DIRECTORY,)
+OF_OWN_PROFILES = (FaultKind.FAIL_DIRECTORY, FaultKind.LOSE_DISK)
 """These need nodes of another kind than most profiles have: where all kinds are meant, they are not."""
 
 UNCLEAN_ENDS = (FaultKind.KILL, FaultKind.KILL_ALL, FaultKind.DISK_FULL, FaultKind.FAIL_DIRECTORY, *LOSSY_ENDS)

@@ -199,7 +199,8 @@ class RaftMemory:
     """(last epoch, end offset) of each candidate's log when it asked, by (epoch, candidate)."""
     entries: dict[tuple[int, int], tuple[Entry, int]] = attrs.field(factory=dict)
     """Each entry that was stable somewhere, by (offset, epoch), and the epoch of the one before."""
-    committed: list[Entry] = attrs.field(factory=list)
+    committed: list[Entry | None] = attrs.field(factory=list)
+    """None where a snapshot took an entry away before anybody looked, until a node is seen that has it."""
     views: dict[NodeId, RaftView] = attrs.field(factory=dict)
     durable: dict[Disk, tuple[int, int]] = attrs.field(factory=dict)
     """Up to where each node's log was ever known to be stable, and the epoch of the last entry before that. A disk that is lost keeps what

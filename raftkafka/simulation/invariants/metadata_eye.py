@@ -6,7 +6,7 @@ from raftkafka.base.ids import NodeId, PartitionKey
 from raftkafka.controller.policy import TopicPolicy
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.metadata.image import MetadataImage, PartitionRegistration
-from raftkafka.simulation.invariants import directories, metadata, replicas
+from raftkafka.simulation.invariants import balance, directories, metadata, replicas
 from raftkafka.simulation.invariants.memory import ClusterMemory, is_unclean
 
 KEPT_IMAGES = 256
@@ -78,6 +78,8 @@ class MetadataEye:
         directories.leaders_where_disks_work(name, after, self._memory.image.brokers)
         if before is not None and before is not after:
             metadata.partition_epochs_monotonic(name, before, after)
+            balance.leaders_move_inside_the_isr(name, before, after)
+            balance.no_leader_is_taken_for_nothing(name, before, after, self._memory.image.brokers)
             metadata.elr_keeps_min_isr(name, before, after, min(min_isrs), restarted | self._made_anew(before, after))
             metadata.removal_keeps_copies(name, before, after, min(min_isrs))
         if is_unclean(after) and (before is None or after.leader_epoch > before.leader_epoch):

@@ -17,6 +17,7 @@ from raftkafka.broker.node import BrokerNode
 from raftkafka.broker.services import Services
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.metadata.image import MetadataImage
+from raftkafka.simulation.invariants.balance_eye import BalanceEye
 from raftkafka.simulation.invariants.client_eye import ClientEye
 from raftkafka.simulation.invariants.group_eye import GroupEye
 from raftkafka.simulation.invariants.memory import ClusterMemory, ProcessMemory, RaftMemory
@@ -51,6 +52,7 @@ class Invariants:
         self._losses: dict[str, int] = {}
         self._metadata: MetadataEye | None = None
         self._groups = GroupEye()
+        self.balance = BalanceEye(world)
         world.machine_checks.append(self.look)
 
     def listen(self, recording: Recording) -> None:

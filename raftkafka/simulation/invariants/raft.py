@@ -65,7 +65,7 @@ def leader_completeness(view: RaftView, log: RaftLog, memory: RaftMemory) -> Bre
     if log.end_offset < len(committed):
         return Breach("the new leader's log is shorter than what is committed", f"committed up to {len(committed)}", str(view))
     last = committed[-1]
-    if last.offset >= log.start_offset and log.epoch_at(last.offset) != last.epoch:
+    if last is not None and last.offset >= log.start_offset and log.epoch_at(last.offset) != last.epoch:
         return Breach(f"the new leader lacks the committed entry at {last.offset}", f"committed {last}", str(view))
     return None
 
@@ -134,9 +134,11 @@ def committed_never_changes(view: RaftView, entries: Sequence[Entry], memory: Ra
     committed = memory.committed
     for entry in entries:
         if entry.offset > len(committed):
-            return None  # the node loaded a snapshot of which nobody was seen to commit the end: D15 compares what it holds
+            committed.extend([None] * (entry.offset - len(committed)))  # a snapshot holds them: D15 compares what comes of them
         if entry.offset == len(committed):
             committed.append(entry)
+        elif committed[entry.offset] is None:
+            committed[entry.offset] = entry
         elif committed[entry.offset] is not entry and committed[entry.offset] != entry:
             text = f"n{view.node_id} commits another entry at {entry.offset} than was committed before"
             return Breach(text, str(committed[entry.offset]), str(entry))
@@ -408,9 +410,9 @@ def snapshot_install(view: RaftView, log: RaftLog, memory: RaftMemory) -> Breach
     Source: reference Q19; KIP-630.
     """
     start_offset = log.start_offset
-    if not 0 < start_offset <= len(memory.committed) or memory.committed[start_offset - 1].epoch == log.start_epoch:
+    committed = memory.committed[start_offset - 1] if 0 < start_offset <= len(memory.committed) else None
+    if committed is None or committed.epoch == log.start_epoch:
         return None
-    committed = memory.committed[start_offset - 1]
     return Breach(
         f"the snapshot of n{view.node_id} ends in another epoch than was committed", str(committed), f"epoch {log.start_epoch}; {view}"
     )

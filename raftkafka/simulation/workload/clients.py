@@ -19,6 +19,7 @@ from raftkafka.simulation.workload.reassigner import Reassigner
 from raftkafka.simulation.workload.recording import Recording
 from raftkafka.simulation.workload.scaler import Scaler
 from raftkafka.simulation.workload.settings import WorkloadSettings, draw_producer_style, draw_style
+from raftkafka.simulation.workload.skew import Skew
 from raftkafka.simulation.workload.table import TABLE_TOPIC
 from raftkafka.simulation.workload.table_clients import TableClients
 from raftkafka.simulation.world import World
@@ -55,6 +56,7 @@ class Clients:
         self.mover: DirectoryMover | None = None
         self.limiter: Limiter | None = None
         self.scaler: Scaler | None = None
+        self.skew = self._make_skew() if settings.skew else None
         self.table = TableClients(world, settings, self.recording) if settings.table_writers else None
 
     # The phases of a run
@@ -122,7 +124,9 @@ class Clients:
             self.table.start()
 
     def stop_reassigning(self) -> None:
-        """What was asked for must finish now, and limits are lifted."""
+        """What was asked for must finish now, limits are lifted, and the same partitions stay hot."""
+        if self.skew is not None:
+            self.skew.hold()
         if self.limiter is not None:
             self.limiter.running = False
         if self.reassigner is not None:
@@ -209,7 +213,12 @@ class Clients:
             slots=self.slots,
             lanes=lanes,
             interval_ms=max(1, per_lane_ms),
+            skew=self.skew,
         )
+
+    def _make_skew(self) -> Skew:
+        settings, world = self.settings, self._world
+        return Skew(heap=world.heap, slots=self.slots, exponent=settings.skew, shift_ms=settings.skew_shift_ms, chance=world.rng)
 
     def _make_consumer(self) -> Consumer:
         return Consumer(client=self._client(), recording=self.recording, settings=self.settings, slots=self.slots)

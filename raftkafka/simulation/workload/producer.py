@@ -18,6 +18,7 @@ from raftkafka.simulation.workload.known_cluster import KnownCluster, Slot, key_
 from raftkafka.simulation.workload.partition_queue import Identity, PartitionQueue
 from raftkafka.simulation.workload.recording import Recording
 from raftkafka.simulation.workload.settings import ProducerStyle, WorkloadSettings
+from raftkafka.simulation.workload.skew import Skew
 
 LAST_EPOCH = 2**15 - 1
 
@@ -35,6 +36,7 @@ class Producer:
         slots: Sequence[Slot],
         lanes: int,
         interval_ms: int,
+        skew: Skew | None = None,
     ) -> None:
         self.running = True
         self._client = client
@@ -44,6 +46,7 @@ class Producer:
         self._slots = slots
         self._lanes = self._unfinished = lanes
         self._interval_ms = interval_ms
+        self._skew = skew
         self._known = KnownCluster(client, dict.fromkeys(topic for topic, _ in slots))
         self._identity = Identity()
         self._queues = {slot: self._make_queue(slot) for slot in slots}
@@ -85,7 +88,7 @@ class Producer:
     async def _write_batch(self, process: int) -> bool:
         """Writes a batch and waits for its end; whether the process may go on."""
         rng, recording = self._client.rng, self._recording
-        slot = rng.choice(self._slots)
+        slot = rng.choice(self._slots) if self._skew is None else self._skew.choose(rng)
         values = recording.next_values(rng.randint(1, self._settings.max_records_per_batch))
         key = key_of(slot)
         batch = Batch(slot=slot, values=values, begun_us=self._client.heap.now_us)

@@ -132,7 +132,7 @@ class ReplicaMover:
             partition = ReassignablePartition(partition_index=move.key.partition, replicas=list(move.new_replicas))
             by_topic.setdefault(move.name.rpartition("-")[0], []).append(partition)
         topics = [ReassignableTopic(name=topic, partitions=partitions) for topic, partitions in by_topic.items()]
-        request = AlterPartitionReassignmentsRequest(timeout_ms=TIMEOUT_MS, topics=topics)
+        request = AlterPartitionReassignmentsRequest(timeout_ms=TIMEOUT_MS, allow_replication_factor_change=False, topics=topics)
         response = await self.ask(ALTER_PARTITION_REASSIGNMENTS_KEY, request, done=lambda response: not response.error_code)
         codes = [each.error_code for topic in response.responses for each in topic.partitions]
         text = ", ".join(f"{move.name} {list(move.old_replicas)} to {list(move.new_replicas)}" for move in moves)

@@ -110,12 +110,14 @@ class Scaler:
         self._begin(f"scale in: {name} is drained")
         await self._mover.drain(node_id)
         self._begin(f"scale in: {name} loses its vote")
+        self._world.take_out_of_service(name)
         await self._remove_voter(node_id)
         self._begin(f"scale in: {name} stops")
-        self._world.take_out_of_service(name)
         machine = self._world.machines[name]
+        machine.stop()
         while machine.process is not None:
             await self._client.heap.sleep(LOOK_EVERY_MS)
+        await self._remove_voter(node_id)  # if it joins by itself it may have done so again
         machine.erase()
         self._begin(f"scale in: {name} is drained of what came late")
         await self._mover.drain(node_id)
@@ -128,16 +130,18 @@ class Scaler:
         self._recording.note(self._client.name, f"{name} is gone")
 
     async def _remove_voter(self, node_id: NodeId) -> None:
-        """Until it is none. It is asked for only while those that are left would be a quorum at work."""
+        """Until it is none. It is asked for only while all others are at work, so that those that are left are a quorum."""
+        self._world.is_changing_voters = True
         while True:
             quorum = await self._quorum()
             voter = next((each for each in quorum.current_voters if each.replica_id == node_id), None)
             if voter is None:
+                self._world.is_changing_voters = False
                 return
             others = [each for each in quorum.current_voters if each is not voter]
             newest_ms = max(each.last_caught_up_timestamp for each in quorum.current_voters)
             well = [each for each in others if each.last_caught_up_timestamp >= newest_ms - SILENCE_MS]
-            if others and len(well) > len(others) // 2:
+            if others and well == others:
                 request = RemoveRaftVoterRequest(cluster_id=None, voter_id=node_id, voter_directory_id=voter.replica_directory_id)
                 await self._change_voters(f"take the vote of n{node_id}", REMOVE_RAFT_VOTER_KEY, request)
             await self._client.heap.sleep(LOOK_EVERY_MS)

@@ -23,6 +23,10 @@ class WorkloadSettings:
     """Each writes to every partition."""
     batches_per_second: int = 50
     """Of all producers together, when nothing is in their way."""
+    skew: float = 0.0
+    """How unevenly the partitions are written: the n-th hottest gets a share like 1 / n ** skew."""
+    skew_shift_ms: int = 3_000
+    """How long the same ones are hot."""
     max_records_per_batch: int = 5
     max_in_flight: int = 5
     delivery_timeout_ms: int = 12_000

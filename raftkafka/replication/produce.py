@@ -110,9 +110,10 @@ class ProduceService:
             )
         end_offset = partition.log.log_end_offset
         appended = partition.log.append_as_leader(records, leader_epoch=leader.epoch, wall_ms=wall_ms, origin=origin)
-        partition.bytes_in += len(records)
+        if not partition.requests:
+            self._replicas.traffic.busy[partition] = None
         partition.requests += 1
-        self._replicas.traffic.busy[partition] = None
+        partition.bytes_in += len(records)
         if not appended.duplicate:
             leader.appended(end_offset, now_ms)
             leader.advance_high_watermark(now_ms)

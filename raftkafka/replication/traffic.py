@@ -1,7 +1,7 @@
 """What the leaders of this broker count, for heartbeats: bytes from producers, bytes to consumers, requests; by it the controller balances.
 
-Counting is a few additions for each partition of a request (`bytes_in`, `bytes_out`, `requests` of a partition, which is then *busy*); what
-followers fetch is not counted, since that follows from what came in.
+Counting is a few additions for each partition of a request (`bytes_in`, `bytes_out`, `requests` of a partition, which is *busy* as soon as
+it has requests); what followers fetch is not counted, since that follows from what came in.
 
 Invariants
 - What was counted is kept until a heartbeat that told it is answered, and is told again with the time since: a lost heartbeat loses nothing
@@ -62,9 +62,10 @@ class TrafficMeter:
         for fetched, result in collected:
             partition = fetched.partition
             if result.records_size and partition is not None and partition.leader is not None:
-                partition.bytes_out += result.records_size
+                if not partition.requests:
+                    self.busy[partition] = None
                 partition.requests += 1
-                self.busy[partition] = None
+                partition.bytes_out += result.records_size
 
     def take(self, now_ms: int) -> CountedTraffic:
         """What was counted since the last heartbeat that was answered; nothing the first time, when that time is not known."""

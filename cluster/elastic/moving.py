@@ -51,7 +51,7 @@ class Target:
 async def carry_out(client: ClusterClient, throttle: Throttle, targets: Sequence[Target], tell: Tell, *, bytes_per_second: int) -> None:
     """Moves these partitions and returns when they are where they should be. The throttle is left to the caller to lift."""
     meter = _Meter(targets, tell)
-    for batch in _batches(targets):
+    for batch in batches(targets):
         copies = [
             Copying(partition=each.partition.id, sources=each.partition.replicas, destinations=each.arriving)
             for each in batch
@@ -65,7 +65,8 @@ async def carry_out(client: ClusterClient, throttle: Throttle, targets: Sequence
     tell(1.0, meter.words(done=True))
 
 
-def _batches(targets: Sequence[Target]) -> Iterator[list[Target]]:
+def batches(targets: Sequence[Target]) -> Iterator[list[Target]]:
+    """What moves at the same time: a bounded number of partitions, and of bytes unless one partition alone has more."""
     batch: list[Target] = []
     size = 0
     for target in targets:

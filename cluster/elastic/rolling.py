@@ -26,7 +26,7 @@ FORGET_AFTER_S = 3600.0
 
 async def roll(layout: ClusterLayout) -> None:
     """Restarts every node of the cluster."""
-    done = _Done(layout)
+    done = Restarted(layout)
     began = time.monotonic()
     async with client_of(layout) as client:
         await look(client)
@@ -74,7 +74,7 @@ async def _restart(layout: ClusterLayout, node: NodeLayout) -> None:
         await nodes.wait_until_unfenced(client, node)
 
 
-class _Done:
+class Restarted:
     """The nodes that this roll has restarted, by process id; one that was restarted by somebody else since counts as not done."""
 
     def __init__(self, layout: ClusterLayout) -> None:

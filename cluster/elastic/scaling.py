@@ -59,7 +59,7 @@ async def scale_out(layout: ClusterLayout, *, roles: Sequence[str], bytes_per_se
             node = joining[0]
             print(f"node {node.node_id} is on its way in: going on with it")
         else:
-            node = _next_node(layout, roles)
+            node = next_node(layout, roles)
             layout = layout.with_node(node)
             save_layout(layout)
         nodes.start(layout, node)
@@ -77,7 +77,8 @@ async def scale_out(layout: ClusterLayout, *, roles: Sequence[str], bytes_per_se
         print(f"node {node.node_id} is part of cluster {layout.name}: {plan.verdict}")
 
 
-def _next_node(layout: ClusterLayout, roles: Sequence[str]) -> NodeLayout:
+def next_node(layout: ClusterLayout, roles: Sequence[str]) -> NodeLayout:
+    """The node that is to come: the next id, on ports that nobody has."""
     unknown = [role for role in roles if role not in (BROKER, CONTROLLER)]
     if unknown or BROKER not in roles:
         raise ClusterError(f"ROLES={','.join(roles)} is not possible: write ROLES=broker or ROLES=broker,controller.")

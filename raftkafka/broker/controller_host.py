@@ -48,8 +48,11 @@ class ControllerHost:
         self._raft = raft
 
     def handle(self, request: ControlRequest, reply: Reply, now_ms: int, *, wall_offset_ms: int) -> None:
-        """Decides a request; `reply` is called once, now or when the decision is committed."""
-        if not self.controller.active:
+        """Decides a request; `reply` is called once, now or when the decision is committed.
+
+        Of a controller that hands over a client must not hear NOT_CONTROLLER in a response: the broker asks the next one.
+        """
+        if not self.controller.active or (isinstance(request, Forward) and self._raft.hands_over):
             refusal = ApiError(ErrorCode.NOT_CONTROLLER, "this node is not the active controller")
             reply(ForwardReply(error=refusal.code) if isinstance(request, Forward) else refusal_reply(request, refusal))
         elif isinstance(request, Forward):

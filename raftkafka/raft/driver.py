@@ -27,6 +27,7 @@ from raftkafka.raft.config import RaftConfig
 from raftkafka.raft.effects import Barrier, DriverEffect, OwnerEffect, WriteEntries, WriteSnapshot, WriteVote
 from raftkafka.raft.messages import RaftMessage
 from raftkafka.raft.node import RaftNode
+from raftkafka.raft.roles import Leader
 from raftkafka.raft.state import RaftState
 from raftkafka.raft.status import RaftStatus, status_of
 from raftkafka.raft.store import RaftStore
@@ -148,6 +149,12 @@ class RaftDriver:
         voter.
         """
         return self._node.transfer_leadership(to, now_ms)
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether it leads, but is handing leadership over, and takes no proposals any more."""
+        role = self._node.state.role
+        return isinstance(role, Leader) and role.transfer is not None
 
     def save_snapshot(self, end_offset: int, epoch: int, data: bytes, now_ms: int) -> None:
         """The owner's state after all entries below `end_offset`, all of them committed; `epoch` is the last one's. The log drops them."""

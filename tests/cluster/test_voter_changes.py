@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from cluster.layout import NodeLayout
 from cluster.ports import unused_ports
@@ -44,6 +46,29 @@ def joining_node(cluster: RealCluster, directory: Path, node_id: int, *, joins: 
     finally:
         send_signal(node, signal.SIGKILL)
         wait_until_gone(node, timeout_s=5)
+
+
+@contextmanager
+def changing_settings(cluster: RealCluster, *, at: int) -> Iterator[list[Exception | None]]:
+    """Changes a setting of the topic again and again, at one broker; what became of each change."""
+    admin = AdminClient({"bootstrap.servers": cluster.node(at).address})
+    outcomes: list[Exception | None] = []
+    ended = threading.Event()
+
+    def change() -> None:
+        while not ended.is_set():
+            entry = ConfigEntry("retention.ms", str(10**9 + len(outcomes)), incremental_operation=AlterConfigOpType.SET)
+            resource = ConfigResource(ConfigResource.Type.TOPIC, "load", incremental_configs=[entry])
+            outcomes.append(admin.incremental_alter_configs([resource], broker=at)[resource].exception(20))
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        eventually(lambda: len(outcomes) > 20, what="changes")
+        yield outcomes
+    finally:
+        ended.set()
+        thread.join()
 
 
 class Quorum:
@@ -119,6 +144,15 @@ def test_a_leader_loses_its_disk_and_a_node_joins_and_moves_by_itself_under_load
 ) -> None:
     cluster = own_cluster()
     with load_on(cluster) as load:
+        # A leader that stops cleanly hands over: whoever changes something meanwhile waits a moment, and sees no error.
+        stopped = cluster.controller_id()
+        with changing_settings(cluster, at=next(node_id for node_id in cluster.node_ids if node_id != stopped)) as changes:
+            cluster.stop(stopped)
+            done = len(changes)
+            eventually(lambda: len(changes) > done + 20, what="changes after the leader has stopped")
+        assert set(changes) == {None}
+        cluster.start(stopped)
+
         leader = cluster.controller_id()
         quorum = Quorum(",".join(cluster.node(node_id).address for node_id in cluster.node_ids if node_id != leader), capsys)
         lost, _ = quorum.replicas()[leader]

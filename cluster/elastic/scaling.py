@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Sequence
 
 import attrs
+import trio
 
 from cluster.elastic import nodes
 from cluster.elastic.moving import Target, carry_out
@@ -44,6 +45,7 @@ from raftkafka.protocol.messages.unregister_broker import UnregisterBrokerReques
 _BROKER_RESOURCE = 4
 _SET = 0
 _DRAIN_ROUNDS = 10
+_POLL_S = 0.05
 
 
 # --- out
@@ -176,6 +178,8 @@ async def _unregister(client: ClusterClient, layout: ClusterLayout, node_id: int
     response = await client.ask_controller(UnregisterBrokerRequest(broker_id=node_id))
     if response.error_code != ErrorCode.BROKER_ID_NOT_REGISTERED:
         require(response.error_code, response.error_message)
+    while any(broker.node_id == node_id for broker in (await look(client)).brokers):
+        await trio.sleep(_POLL_S)  # The broker that is asked hears of it a moment later.
     Throttle(layout, client).forget(node_id)
 
 

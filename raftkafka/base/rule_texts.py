@@ -125,6 +125,12 @@ RULE_TEXTS: Mapping[Rule, RuleText] = {
         "A replica that lags is elected, and the others cut off what it lacks: acknowledged records are lost.",
         "Kafka's unclean.leader.election.enable=false; KIP-966 (D1, D2)",
     ),
+    Rule.MOVE_INSIDE_ISR: RuleText(
+        Area.CONTROLLER,
+        "A leadership that moves for balance, or goes home, goes to a member of the ISR.",
+        "A broker that has just returned leads what it has not copied yet, and the others cut off what it lacks.",
+        "KIP-460 (preferred elections); docs/balancing.md (D1, D2)",
+    ),
     Rule.KEEP_REMOVED_IN_ELR: RuleText(
         Area.CONTROLLER,
         "Who leaves an ISR that is below its minimum stays eligible to lead.",

@@ -40,6 +40,7 @@ class Rule(enum.Enum):
     CATCH_UP_BEFORE_CONTROLLING = "catch-up-before-controlling"
     BUMP_LEADER_EPOCH = "bump-leader-epoch-on-election"
     ELECT_FROM_ISR = "elect-only-from-isr"
+    MOVE_INSIDE_ISR = "move-leaders-inside-isr"
     KEEP_REMOVED_IN_ELR = "keep-removed-replicas-in-elr"
     EXCLUDE_UNCLEAN_FROM_ELR = "exclude-uncleanly-restarted-from-elr"
     REFUSE_STALE_PROPOSALS = "refuse-stale-isr-proposals"

@@ -38,6 +38,8 @@ from raftkafka.metadata.image import MetadataImage
 MAX_RECENT = 50
 STUCK_ROUNDS = 5
 """So many rounds in a row find no leadership to move before a replica is."""
+MAX_SAID = 20
+"""So many different reasons are said why a broker stays hot, until none is hot any more."""
 OWN_MOVE_CHECK_MS = 1_000
 """How often it is looked whether a replica has arrived."""
 
@@ -116,7 +118,7 @@ class Balancer:
             self._next_round_ms = now_ms + self._settings.balance.load_interval_ms
         view = self._view(image, now_ms)
         if self._by_load and view.is_settled:
-            plan = self._round(view, now_ms)
+            plan = self._round(view)
         elif not self._by_load or self._wants_check:
             plan = self._go_home(view)
         else:
@@ -149,15 +151,16 @@ class Balancer:
     def _view(self, image: MetadataImage, now_ms: int) -> LoadView:
         for key in [key for key in self._moved_ms if not self.resting_ms(key, now_ms)]:
             del self._moved_ms[key]
-        return LoadView(image, self._loads, self._moved_ms)
+        return LoadView(image, self._loads, self._moved_ms, self._settings.disabled_rules)
 
     def _away(self, view: LoadView) -> list[AwayLeader]:
-        return away_leaders(view.image, imbalance_percentage=self._settings.balance.imbalance_percentage)
+        percentage = self._settings.balance.imbalance_percentage
+        return away_leaders(view.image, imbalance_percentage=percentage, disabled_rules=self._settings.disabled_rules)
 
     def _go_home(self, view: LoadView) -> BalanceRound:
         return plan_home(view, self._away(view))
 
-    def _round(self, view: LoadView, now_ms: int) -> BalanceRound | None:
+    def _round(self, view: LoadView) -> BalanceRound | None:
         """A round by load: None when there is nothing to do yet."""
         is_hot = self._is_hot(view)
         was_hot, self._was_hot = self._was_hot, is_hot
@@ -205,12 +208,13 @@ class Balancer:
         if plan.moves:
             self._was_hot = plan.verdict == MORE
             return decision
-        return attrs.evolve(decision, observed=self._stuck(plan.verdict) if self._was_hot else ())
+        says = self._was_hot and not self._waits(view, plan)
+        return attrs.evolve(decision, observed=self._stuck(plan.verdict) if says else ())
 
     def _stuck(self, verdict: str) -> list[Observed]:
         """Says why the hottest broker stays hot, when that reason is new."""
         reason = re.sub(r"[0-9.]+ %", "", verdict)
-        if reason in self._said:
+        if reason in self._said or len(self._said) >= MAX_SAID:
             return []
         self._said[reason] = None
         return [observed("balance-stuck", why=verdict)]

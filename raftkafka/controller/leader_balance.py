@@ -17,10 +17,11 @@ from collections.abc import Sequence
 import attrs
 
 from raftkafka.base.ids import NodeId, PartitionKey
+from raftkafka.base.rules import NO_RULES, Rule, Rules
 from raftkafka.controller.leader_changes import active_brokers, may_lead
 from raftkafka.controller.sessions import FAR_FUTURE_MS
 from raftkafka.metadata.image import MetadataImage
-from raftkafka.metadata.records import PartitionChangeRecord, Record
+from raftkafka.metadata.records import NodeIds, PartitionChangeRecord, Record
 from raftkafka.metadata.topics import PartitionRegistration
 
 MAX_MOVES = 1_000
@@ -41,7 +42,7 @@ class AwayLeader:
         return self.partition.replicas[0]
 
 
-def away_leaders(image: MetadataImage, *, imbalance_percentage: int = 0) -> list[AwayLeader]:
+def away_leaders(image: MetadataImage, *, imbalance_percentage: int = 0, disabled_rules: Rules = NO_RULES) -> list[AwayLeader]:
     """The partitions that should go home, of the brokers that are imbalanced enough; at most `MAX_MOVES`."""
     live = active_brokers(image)
     away: dict[NodeId, list[AwayLeader]] = {}
@@ -53,13 +54,18 @@ def away_leaders(image: MetadataImage, *, imbalance_percentage: int = 0) -> list
         if partition.leader == home:
             continue
         away_count[home] = away_count.get(home, 0) + 1
-        if home in partition.isr and may_lead(image, partition, live)(home):
+        if home in candidates(partition, disabled_rules) and may_lead(image, partition, live)(home):
             away.setdefault(home, []).append(AwayLeader(key=key, partition=partition))
     going: list[AwayLeader] = []
     for home in sorted(away):
         if 100 * away_count[home] > imbalance_percentage * preferred_count[home]:
             going.extend(away[home])
     return going[:MAX_MOVES]
+
+
+def candidates(partition: PartitionRegistration, disabled_rules: Rules) -> NodeIds:
+    """To whom a leadership may move for balance, if he may lead at all."""
+    return partition.isr if Rule.MOVE_INSIDE_ISR not in disabled_rules else partition.replicas
 
 
 class Homecomings:

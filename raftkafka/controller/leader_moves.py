@@ -12,6 +12,7 @@ import attrs
 
 from raftkafka.base.ids import NodeId, PartitionKey
 from raftkafka.base.observed import Observed, observed
+from raftkafka.base.rules import Rule
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.election import Election, PartitionTarget, change_partition
 from raftkafka.controller.leader_changes import MAX_LINES, active_brokers, may_lead
@@ -34,6 +35,9 @@ def decide_leader_moves(image: MetadataImage, wanted: Sequence[WantedLeader], se
     """The moves that are possible, with a line for each that says why."""
     live = active_brokers(image)
     policy = TopicPolicy(image, settings)
+    disabled_rules = settings.disabled_rules
+    if Rule.MOVE_INSIDE_ISR in disabled_rules:
+        disabled_rules |= {Rule.ELECT_FROM_ISR}
     changes: list[PartitionChangeRecord] = []
     lines: list[Observed] = []
     for each in wanted:
@@ -46,7 +50,7 @@ def decide_leader_moves(image: MetadataImage, wanted: Sequence[WantedLeader], se
             min_isr=policy.min_isr(topic.name, len(partition.replicas)),
             election=Election.PREFERRED,
             may_lead=may_lead(image, partition, live),
-            disabled_rules=settings.disabled_rules,
+            disabled_rules=disabled_rules,
         )
         if change is None or change.leader != each.target:
             continue

@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
+from raftkafka.base.rules import NO_RULES, Rules
+from raftkafka.controller.leader_balance import candidates
 from raftkafka.controller.leader_changes import active_brokers, may_lead
 from raftkafka.controller.load_balance import LoadedPartition, PartitionLoad
 from raftkafka.controller.reassignment import is_reassigning
@@ -40,8 +42,9 @@ class Loads(Protocol):
 class LoadView:
     """See the module. `resting` are the partitions that moved lately."""
 
-    def __init__(self, image: MetadataImage, loads: Loads, resting: Collection[PartitionKey]) -> None:
+    def __init__(self, image: MetadataImage, loads: Loads, resting: Collection[PartitionKey], disabled_rules: Rules = NO_RULES) -> None:
         self.image = image
+        self._disabled_rules = disabled_rules
         self.size_of = loads.size_of
         self.live = active_brokers(image)
         self.brokers = sorted(self.live)
@@ -64,7 +67,7 @@ class LoadView:
         """One partition as the planner sees it; one without a leader, or in a reassignment, stays as it is."""
         can_lead = may_lead(self.image, partition, self.live)
         topic = self.topic_name(key)
-        others = partition.isr if topic not in UNMOVED_TOPICS else (partition.leader,)
+        others = candidates(partition, self._disabled_rules) if topic not in UNMOVED_TOPICS else (partition.leader,)
         return LoadedPartition(
             key=key,
             name=f"{topic}-{key.partition}",

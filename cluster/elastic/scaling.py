@@ -178,9 +178,11 @@ async def _unregister(client: ClusterClient, layout: ClusterLayout, node_id: int
     response = await client.ask_controller(UnregisterBrokerRequest(broker_id=node_id))
     if response.error_code != ErrorCode.BROKER_ID_NOT_REGISTERED:
         require(response.error_code, response.error_message)
-    while any(broker.node_id == node_id for broker in (await look(client)).brokers):
-        await trio.sleep(_POLL_S)  # The broker that is asked hears of it a moment later.
     Throttle(layout, client).forget(node_id)
+    while True:
+        if node_id not in [broker.node_id for broker in (await look(client)).brokers]:
+            return
+        await trio.sleep(_POLL_S)  # The broker that is asked hears of it a moment later.
 
 
 async def _configure_broker(client: ClusterClient, node_id: int, config: AlterableConfig) -> None:

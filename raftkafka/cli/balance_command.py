@@ -93,7 +93,10 @@ def _run(bootstrap: str, *, execute: bool, watch_s: float | None, partitions_sho
     """Asks once, or until Ctrl-C."""
     import trio
 
+    from raftkafka.client.connection import RequestFailed
     from raftkafka.tools.admin import run_admin
+    from raftkafka.tools.balance.pages import Section
+    from raftkafka.tools.errors import ToolError
 
     async def work(cluster: ClusterClient) -> None:
         async def ask() -> tuple[list[Section], str]:
@@ -105,7 +108,13 @@ def _run(bootstrap: str, *, execute: bool, watch_s: float | None, partitions_sho
             return
         with _screen(as_json) as show:
             while True:
-                show(*await ask())
+                try:
+                    show(*await ask())
+                except (
+                    RequestFailed,
+                    ToolError,
+                ) as error:  # A cluster without a controller, or all of whose brokers are away, may come back.
+                    show([Section(sentence=f"No answer: {error}")], json.dumps({"error": str(error)}))
                 await trio.sleep(watch_s)
 
     run_admin(bootstrap, {"default.api.timeout.ms": str(round(1000 * timeout_s)), "client.id": "raftkafka-balance"}, work)

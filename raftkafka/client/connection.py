@@ -110,7 +110,7 @@ class BrokerConnection:
                     await self._stream.send_all(frame)
                     answer = await self._receive_frame()
             except trio.TooSlowError:
-                raise RequestFailed(f"{self.address} did not answer {api.name} within {deadline_s:g} s", definite=False) from None
+                raise RequestFailed(f"{self.address} did not answer {api.name} within {deadline_s:.3g} s", definite=False) from None
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 raise ConnectionBroke(f"the connection to {self.address} broke during {api.name}", definite=False) from None
             response = _decode(answer, api, version, correlation_id, self.address)

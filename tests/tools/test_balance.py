@@ -119,15 +119,16 @@ def test_amounts_have_three_digits(size_bytes: float, text: str) -> None:
 
 
 class FakeCluster:
-    """Stands in for a cluster client: answers BalanceCluster with a response or by closing the connection."""
+    """Stands in for a cluster client: answers with a response, or closes the connection, the first `broken` times or always."""
 
-    def __init__(self, response: BalanceClusterResponse | None) -> None:
+    def __init__(self, response: BalanceClusterResponse | None, *, broken: int = 0) -> None:
         self.response = response
+        self.broken = broken
         self.asked: list[BalanceClusterRequest] = []
 
     async def ask_controller(self, message: BalanceClusterRequest, timeout_s: float | None = None) -> BalanceClusterResponse:
         self.asked.append(message)
-        if self.response is None:
+        if self.response is None or len(self.asked) <= self.broken:
             raise ConnectionBroke("the connection broke", definite=False)
         return self.response
 
@@ -154,10 +155,15 @@ async def test_brokers_are_asked_to_execute_only_when_they_know_the_request_and_
     ignorant: Any = FakeCluster(None)
     with pytest.raises(NotServed):
         await ask_balance(ignorant, execute=True, timeout_ms=1_000)
-    assert [request.execute for request in ignorant.asked] == [False]
+    assert [request.execute for request in ignorant.asked] == [False, False]
     knowing: Any = FakeCluster(ONE_MOVE)
     assert await ask_balance(knowing, execute=True, timeout_ms=1_000) is ONE_MOVE
     assert [request.execute for request in knowing.asked] == [False, True]
+
+
+async def test_one_broken_connection_is_a_broker_that_stops() -> None:
+    cluster: Any = FakeCluster(ONE_MOVE, broken=1)
+    assert await ask_balance(cluster, execute=False, timeout_ms=1_000) is ONE_MOVE
 
 
 async def test_refusal_of_the_controller_is_told_in_its_words() -> None:

@@ -40,17 +40,30 @@ async def ask_balance(cluster: ClusterClient, *, execute: bool, timeout_ms: int)
         await ask_balance(cluster, execute=False, timeout_ms=timeout_ms)
     request = BalanceClusterRequest(execute=execute, timeout_ms=timeout_ms)
     try:
-        response: BalanceClusterResponse = await cluster.ask_controller(request, timeout_s=timeout_ms / 1000)
+        response = await _ask_twice(cluster, request) if not execute else await _ask(cluster, request)
     except Unsupported:
-        raise NotServed from None
-    except ConnectionBroke:
-        if execute:
-            raise
-        await cluster.metadata([])  # Somebody is there, so it is the request that is not known.
         raise NotServed from None
     if response.error_code != ErrorCode.NONE:
         raise ToolError(response.error_message or ErrorCode(response.error_code).name)
     return response
+
+
+async def _ask(cluster: ClusterClient, request: BalanceClusterRequest) -> BalanceClusterResponse:
+    response: BalanceClusterResponse = await cluster.ask_controller(request, timeout_s=request.timeout_ms / 1000)
+    return response
+
+
+async def _ask_twice(cluster: ClusterClient, request: BalanceClusterRequest) -> BalanceClusterResponse:
+    """One broken connection may be a broker that stops; two in a row, of a cluster that answers, are that it knows no such request."""
+    try:
+        return await _ask(cluster, request)
+    except ConnectionBroke:
+        await cluster.metadata([])
+    try:
+        return await _ask(cluster, request)
+    except ConnectionBroke:
+        await cluster.metadata([])
+        raise NotServed from None
 
 
 async def count_leaders(cluster: ClusterClient) -> list[LeaderCounts]:

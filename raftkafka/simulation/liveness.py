@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import attrs
 
+from raftkafka.controller.own_moves import own_move
 from raftkafka.controller.reassignment import is_reassigning
 from raftkafka.metadata.image import MetadataImage, PartitionRegistration
 from raftkafka.simulation.events import US_PER_MS
@@ -158,6 +159,7 @@ class Liveness:
                 found.append(f"{name} lacks {', '.join(missing) or 'a leader'} in its ISR: {_told(partition)}")
         if nodes == self.nodes:
             found += self._unmoved(image)
+            found += [f"the controller does not end its move of a replica: {own.text}"] if (own := own_move(image)) is not None else []
             found += [f"{name} has a vote with a disk that is gone" for name in lost_votes(self.world)]
         return [*found, *self.clients_stuck(since_us)]
 

@@ -95,6 +95,7 @@ _LEADER_PHRASES: Mapping[str, str] = {
     "became-follower": "follows n{leader} in epoch {leader_epoch}, log ends at {log_end_offset}",
     "leader-elected": "controller elects n{leader}",
     "leader-moved": "controller moves leadership n{source} → n{target}, epoch {leader_epoch}: {why}",
+    "balance-stuck": "controller cannot spread the load: {why}",
     "partition-offline": "has no leader",
     "replica-removed": "removes its replica",
 }
@@ -111,6 +112,9 @@ _TOPIC_PHRASES: Mapping[str, str] = {
     "partitions-created": "controller gives {topic} {count} partitions",
     "reassignment-started": "controller moves replicas {old_replicas} → {replicas}: adds {adding}, will remove {removing}",
     "reassignment-completed": "controller has moved the replicas: {replicas}",
+    "replica-moving": "controller moves a replica n{source} → n{target} at {rate} bytes a second: {why}",
+    "replica-move-ended": "controller has ended its move of a replica to n{target}",
+    "replica-move-cancelled": "controller cancels its move of a replica: {why}",
     "replicas-changed": "controller changes replicas {old_replicas} → {replicas}",
     "config-changed": "controller changes {name} of {resource}",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import attrs
 import pytest
@@ -46,27 +47,27 @@ def moved(name: str, why: str = "broker 1 carries 0.5 MB/s, 92 % above the mean"
     return observed("leader-moved", partition=name, source=1, target=2, leader_epoch=1, why=why)
 
 
-def started_run() -> Run:
+@pytest.fixture
+def started_run() -> Iterator[Run]:
     run = a_run(calm())
     run._start()
-    return run
+    yield run
+    run.world.heap.abandon()
 
 
-def test_a_leader_that_moves_twice_within_its_cooldown_is_noticed() -> None:
-    run = started_run()
-    run.world.trace.observed("n1", moved("records-0"))
-    run.world.trace.observed("n1", moved("records-0", why="broker 2 is its first replica and in sync"))
-    run.world.run_for(10)
+def test_a_leader_that_moves_twice_within_its_cooldown_is_noticed(started_run: Run) -> None:
+    started_run.world.trace.observed("n1", moved("records-0"))
+    started_run.world.trace.observed("n1", moved("records-0", why="broker 2 is its first replica and in sync"))
+    started_run.world.run_for(10)
     with pytest.raises(Violation, match="B3"):
-        run.world.trace.observed("n1", moved("records-0"))
+        started_run.world.trace.observed("n1", moved("records-0"))
 
 
-def test_a_round_without_bound_is_noticed() -> None:
-    run = started_run()
+def test_a_round_without_bound_is_noticed(started_run: Run) -> None:
     for number in range(32):
-        run.world.trace.observed("n1", moved(f"records-{number}"))
+        started_run.world.trace.observed("n1", moved(f"records-{number}"))
     with pytest.raises(Violation, match="B4"):
-        run.world.trace.observed("n1", moved("records-32"))
+        started_run.world.trace.observed("n1", moved("records-32"))
 
 
 def test_what_is_hot_shifts_until_the_load_is_held() -> None:

@@ -10,7 +10,7 @@ from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.invariants import balance
 from raftkafka.simulation.world import World
 
-MOVED, BEGAN = "leader-moved", "controller-active"
+MOVED, COPIED, BEGAN = "leader-moved", "replica-moving", "controller-active"
 HOME = "is its first replica"
 """What is said of a leadership that goes home: of one without load neither a cooldown nor a bound is asked."""
 
@@ -25,7 +25,7 @@ class _Controller:
 
 
 class BalanceEye:
-    """Of a whole world. `moves` and `last_us` are for who waits until nothing moves any more."""
+    """Of a whole world. `moves` (of leaders and replicas) and `last_us` are for who waits until nothing moves any more."""
 
     def __init__(self, world: World) -> None:
         self.moves = 0
@@ -40,14 +40,15 @@ class BalanceEye:
             self._controllers[who] = _Controller()
         elif what.kind == MOVED and HOME not in str(what.fields["why"]):
             self._moved(who, str(what.fields["partition"]))
+        elif what.kind == COPIED:
+            self._note()
 
     def rested_ms(self, since_us: int) -> int:
         """For how long nothing has moved because of load, counted from a moment at most."""
         return (self._world.heap.now_us - max(since_us, self.last_us)) // US_PER_MS
 
     def _moved(self, who: str, name: str) -> None:
-        self.moves += 1
-        self.last_us = self._world.heap.now_us
+        self._note()
         process, controller = self._world.machines[who].process, self._controllers.setdefault(who, _Controller())
         assert process is not None and isinstance(process.node, BrokerNode)
         config, now_ms = process.node.config, process.now_ms
@@ -58,3 +59,7 @@ class BalanceEye:
         controller.moves_of_round = controller.moves_of_round + 1 if controller.round_ms == now_ms else 1
         controller.round_ms = now_ms
         balance.rounds_are_bounded(config.node_id, controller.moves_of_round, config.leader_rebalance_load_moves_max)
+
+    def _note(self) -> None:
+        self.moves += 1
+        self.last_us = self._world.heap.now_us

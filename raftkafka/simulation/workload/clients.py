@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raftkafka.base.errors import ErrorCode
-from raftkafka.protocol.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from raftkafka.protocol.messages.create_topics import (
+    CreatableReplicaAssignment,
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+)
 from raftkafka.simulation.client import CREATE_TOPICS_KEY, FETCH_KEY, PRODUCE_KEY, RequestLost, SimClient
 from raftkafka.simulation.workload.admin import Admin
 from raftkafka.simulation.workload.consumer import Consumer, FinalReader
@@ -102,6 +107,7 @@ class Clients:
             heap.spawn(self.deleter.run())
         if self.settings.reassign_interval_ms:
             self.reassigner = self._make_reassigner()
+            self._world.trace.listeners.append(self.reassigner.heard)
             heap.spawn(self.reassigner.run())
         if self.settings.move_log_interval_ms:
             client = self._world.add_client()
@@ -154,6 +160,16 @@ class Clients:
 
     def final_reader(self) -> FinalReader:
         return FinalReader(client=self._world.add_client(), recording=self.recording, slots=self.slots)
+
+    def _crowded(self, partitions: int) -> list[CreatableReplicaAssignment]:
+        """All on the first few brokers, as before others came; empty: where the cluster likes."""
+        brokers, factor = self.settings.crowded_brokers, self._replication_factor()
+        return [
+            CreatableReplicaAssignment(
+                partition_index=partition, broker_ids=[1 + (partition + place) % brokers for place in range(min(factor, brokers))]
+            )
+            for partition in range(partitions if brokers else 0)
+        ]
 
     # What a run waits for
 
@@ -252,10 +268,13 @@ class Clients:
     async def _create_topic(
         self, client: SimClient, name: str, *, partitions: int | None = None, configs: Sequence[CreatableTopicConfig] = ()
     ) -> bool:
+        count = self.settings.partitions if partitions is None else partitions
+        assignments = self._crowded(count)
         topic = CreatableTopic(
             name=name,
-            num_partitions=self.settings.partitions if partitions is None else partitions,
-            replication_factor=self._replication_factor(),
+            num_partitions=-1 if assignments else count,
+            replication_factor=-1 if assignments else self._replication_factor(),
+            assignments=assignments,
             configs=list(configs) or [CreatableTopicConfig(name="min.insync.replicas", value=str(self.settings.min_insync_replicas))],
         )
         request = CreateTopicsRequest(topics=[topic], timeout_ms=CREATE_TIMEOUT_MS)

@@ -4,7 +4,8 @@ What was asked for must have come about at the end (`check`), and a reassignment
 many replicas as an acknowledgement needs, so that nothing is lost by what is asked for; throttles are lifted at the end.
 
 Invariant: a partition ends with the last target that was granted, or with one whose request has no known outcome. After a cancel nobody
-here can tell where it ends, until the next target is granted; after one without a known outcome never again.
+here can tell where it ends, until the next target is granted; after one without a known outcome never again. The same holds after a move
+that a controller began by itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raftkafka.base.errors import ErrorCode
+from raftkafka.base.observed import Observed
 from raftkafka.metadata.configs import ResourceType
 from raftkafka.protocol.messages.alter_partition_reassignments import (
     AlterPartitionReassignmentsRequest,
@@ -84,6 +86,8 @@ class Reassigner:
         self._late: dict[Slot, dict[Replicas, None]] = {}
         """Targets whose requests have no known outcome: they may be granted at any time."""
         self._late_cancels: dict[Slot, None] = {}
+        self._moved_us: dict[Slot, int] = {}
+        """When a controller last moved a replica of a partition by itself."""
 
     async def run(self) -> None:
         rng = self._client.rng
@@ -154,6 +158,7 @@ class Reassigner:
         topics = [ReassignableTopic(name=topic, partitions=partitions) for topic, partitions in by_topic.items()]
         request = AlterPartitionReassignmentsRequest(timeout_ms=self._client.rng.choice(TIMEOUTS_MS), topics=topics)
         text = ", ".join(key_of(slot) + (f" to {replicas}" if replicas else "") for slot, replicas in targets.items())
+        begun_us = self._client.heap.now_us
         try:
             response = await self._client.ask_any(ALTER_PARTITION_REASSIGNMENTS_KEY, request)
         except RequestLost as lost:
@@ -169,7 +174,7 @@ class Reassigner:
             self._unsure(targets)  # REQUEST_TIMED_OUT, or the controller was deposed
             return
         for slot, replicas in targets.items():
-            self._answered(slot, replicas, codes[slot])
+            self._answered(slot, replicas, codes[slot], begun_us)
 
     def _codes(self, response: Any) -> dict[Slot, int]:
         return {(topic.name, each.partition_index): each.error_code for topic in response.responses for each in topic.partitions}
@@ -182,12 +187,22 @@ class Reassigner:
             else:
                 self._late.setdefault(slot, {})[frozenset(replicas)] = None
 
-    def _answered(self, slot: Slot, replicas: list[int] | None, code: int) -> None:
+    def heard(self, who: str, what: Observed) -> None:
+        """A controller moves replicas by itself, too: where they are then nobody has asked for."""
+        if what.kind == "replica-moving":
+            topic, _, partition = str(what.fields["partition"]).rpartition("-")
+            slot = topic, int(partition)
+            self._granted.pop(slot, None)
+            self._moved_us[slot] = self._client.heap.now_us
+
+    def _answered(self, slot: Slot, replicas: list[int] | None, code: int, begun_us: int) -> None:
         if code and code not in EXPECTED_REFUSALS:
             self._recording.problem(f"{self._client.name}: reassignment of {key_of(slot)} was refused with {error_name(code)}")
         if replicas is None and code in (ErrorCode.NONE, ErrorCode.NO_REASSIGNMENT_IN_PROGRESS):
             # Forwarded again after its controller was deposed, a cancel that was done is refused the second time.
             self._granted.pop(slot, None)
+        elif self._moved_us.get(slot, -1) >= begun_us:
+            self._granted.pop(slot, None)  # nobody here can tell which was decided first
         elif replicas is not None and code == ErrorCode.NONE and slot not in self._late_cancels:
             self._granted[slot] = frozenset(replicas)
 

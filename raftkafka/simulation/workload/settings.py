@@ -18,6 +18,8 @@ class WorkloadSettings:
     """Of each topic."""
     replication_factor: int = 3
     min_insync_replicas: int = 2
+    crowded_brokers: int = 0
+    """On so many of the first brokers all replicas are placed at the beginning; 0: on all."""
 
     producers: int = 3
     """Each writes to every partition."""

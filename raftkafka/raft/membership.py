@@ -14,6 +14,7 @@ Rules and sources
 - Nodes answer candidates and leaders that their own set does not name, and vote although it does not name themselves: their log may be
   behind (thesis 4.1). Whether a vote or a copy counts is judged by who asked, from its own set.
 - Servers that were removed and do not know it disturb nobody: pre-vote, and leader stickiness (thesis 4.2.3).
+- A vote is taken away only while a majority of those that are left answers (ours; KRaft lets an administrator stop the quorum so).
 - A voter is a node with its directory (KIP-853): what a node of that id with another directory votes or holds does not count. It observes,
   and gets a vote of its own when the one of the lost directory has been taken away.
 """
@@ -33,11 +34,12 @@ from raftkafka.raft.voters import Voter, VoterSet, encode_voters
 
 
 class Refusal(enum.Enum):
-    """Why a change is not begun. Only the first three may be otherwise a moment later."""
+    """Why a change is not begun. Only the first four may be otherwise a moment later."""
 
     CHANGE_UNDER_WAY = "another change of the voters is not committed yet"
     EPOCH_NOT_COMMITTED = "the leader has not committed an entry of its own epoch yet"
     NOT_CAUGHT_UP = "the node does not observe, or has not caught up"
+    NO_MAJORITY_LEFT = "too few of the voters that would be left are there"
     DUPLICATE_VOTER = "the node is a voter already"
     VOTER_NOT_FOUND = "there is no such voter"
     LAST_VOTER = "the last voter cannot be removed"
@@ -45,7 +47,7 @@ class Refusal(enum.Enum):
     @property
     def passes(self) -> bool:
         """Whether asking again may help."""
-        return self in (Refusal.CHANGE_UNDER_WAY, Refusal.EPOCH_NOT_COMMITTED, Refusal.NOT_CAUGHT_UP)
+        return self in (Refusal.CHANGE_UNDER_WAY, Refusal.EPOCH_NOT_COMMITTED, Refusal.NOT_CAUGHT_UP, Refusal.NO_MAJORITY_LEFT)
 
 
 class ChangeRefused(Exception):
@@ -81,7 +83,9 @@ def remove_voter(state: RaftState, node_id: NodeId, directory_id: bytes | None, 
     if len(voters) == 1:
         raise ChangeRefused(Refusal.LAST_VOTER)
     _require_no_change_under_way(state)
-    return _change(state, {each: voter for each, voter in voters.items() if each != node_id}, now_ms)
+    left = {each: voter for each, voter in voters.items() if each != node_id}
+    _require_majority(state, left, now_ms)
+    return _change(state, left, now_ms)
 
 
 def update_voter(state: RaftState, node_id: NodeId, voter: Voter, now_ms: int) -> int:
@@ -106,6 +110,18 @@ def _require_no_change_under_way(state: RaftState) -> None:
         raise ChangeRefused(Refusal.CHANGE_UNDER_WAY)
     if state.high_watermark <= role.start_offset:
         raise ChangeRefused(Refusal.EPOCH_NOT_COMMITTED)
+
+
+def _require_majority(state: RaftState, voters: VoterSet, now_ms: int) -> None:
+    """The set counts at once: if too few of it answer, nothing is committed any more, and if they are gone for good, never again."""
+    role = state.role
+    assert isinstance(role, Leader)
+    since_ms = now_ms - state.config.election_timeout_min_ms
+    answering = sum(
+        1 for each, replica in role.replicas.items() if each in voters and replica.is_voter and replica.last_fetch_ms >= since_ms
+    )
+    if answering + (state.node_id in voters) <= len(voters) // 2:
+        raise ChangeRefused(Refusal.NO_MAJORITY_LEFT)
 
 
 def _change(state: RaftState, voters: VoterSet, now_ms: int) -> int:

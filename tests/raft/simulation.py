@@ -32,7 +32,7 @@ from raftkafka.raft.voters import Voter
 from tests.raft.invariants import Invariants, Violation, require
 from tests.raft.sim_node import SimNode
 from tests.raft.swarm import Swarm
-from tests.raft.wiping import format_disk, join_often, wipe_one
+from tests.raft.wiping import format_disk, has_majority, join_often, wipe_one
 
 FAULTS_MS = 8_000
 HEALED_MS = 4_000
@@ -297,6 +297,9 @@ class Simulation:
             return
         node, subject = self.rng.choice(leaders), self.rng.choice(list(self.nodes))
         assert node.driver is not None
+        left = {voter_id: voter for voter_id, voter in node.state.voters.items() if voter_id != subject}
+        if self.swarm.wipes and not has_majority(self, left):
+            return  # the leader may not know yet whose disk is gone
         try:
             if subject in node.state.voters:
                 if len(node.state.voters) > 2 or self.rng.random() < 0.3:

@@ -15,7 +15,7 @@ from raftkafka.raft.node import NotLeader, RaftNode
 from raftkafka.raft.roles import Leader
 from raftkafka.raft.voters import Voter, VoterHistory, decode_voters, encode_voters
 
-ONE, TWO = NodeId(1), NodeId(2)
+ONE, TWO, THREE = NodeId(1), NodeId(2), NodeId(3)
 OWN = b"d" * 16
 
 
@@ -122,3 +122,25 @@ def test_copies_and_votes_of_another_directory_do_not_count() -> None:
     assert (node.state.high_watermark, role.replicas[TWO].is_voter) == (0, False)
     node.receive(TWO, accepted(b"t" * 16), 4_000)  # late, from the disk that is gone: as true as it was
     assert node.state.high_watermark == 1
+
+
+def test_no_vote_is_taken_away_while_too_few_of_the_others_answer() -> None:
+    """Of three voters one is silent: the other may not be removed, for the leader alone is no majority of what is left."""
+    node = RaftNode(
+        node_id=ONE, directory_id=OWN, voters={ONE: Voter(), TWO: Voter(), THREE: Voter()}, config=RaftConfig(), rng=random.Random(0)
+    )
+    node.start(epoch=0, voted_for=None, snapshot=None, entries=(), now_ms=0)
+    node.tick(2_000)
+    for pre_vote in (True, False):
+        epoch = node.state.epoch
+        vote = VoteResponse(epoch=epoch, request_epoch=epoch, pre_vote=pre_vote, granted=True, directory_id=b"t" * 16)
+        node.receive(TWO, vote, 2_000)
+    node.log_persisted(1)
+    accepted = AppendResponse(
+        epoch=1, accepted=True, base_offset=0, end_offset=1, diverging_epoch=-1, diverging_end_offset=-1, directory_id=b"t" * 16
+    )
+    node.receive(TWO, accepted, 2_000)
+    assert refusal(lambda: node.remove_voter(TWO, None, 2_000)) is Refusal.NO_MAJORITY_LEFT
+    assert refusal(lambda: node.remove_voter(THREE, None, 9_000)) is Refusal.NO_MAJORITY_LEFT
+    node.remove_voter(THREE, None, 2_000)
+    assert list(node.state.voters) == [ONE, TWO]

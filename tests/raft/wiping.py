@@ -46,12 +46,13 @@ def wipe_one(sim: Simulation) -> None:
 
 
 def _is_survivable(sim: Simulation, victim: SimNode) -> bool:
-    alive = {node.identity for node in sim.nodes.values() if node is not victim}
-    for voters in _sets_in_force(sim):
-        left = sum(1 for node_id, voter in voters.items() if (node_id, voter.directory_id) in alive)
-        if left <= len(voters) // 2:
-            return False
-    return True
+    return all(has_majority(sim, voters, without=victim) for voters in _sets_in_force(sim))
+
+
+def has_majority(sim: Simulation, voters: VoterSet, *, without: SimNode | None = None) -> bool:
+    """Whether most of these voters still have the disks that they voted with, so that they can elect somebody when they run."""
+    there = {node.identity for node in sim.nodes.values() if node is not without}
+    return sum(1 for node_id, voter in voters.items() if (node_id, voter.directory_id) in there) > len(voters) // 2
 
 
 def _sets_in_force(sim: Simulation) -> list[VoterSet]:

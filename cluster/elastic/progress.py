@@ -14,8 +14,8 @@ Tell = Callable[[float, str], None]
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Tell]:
-    """Gives a function to be told how far the work is."""
+def progress(what: str, *, lines_every_s: float = PLAIN_LINES_EVERY_S) -> Iterator[Tell]:
+    """Gives a function to be told how far the work is; where there is no terminal no more than so many lines are shown."""
     if sys.stdout.isatty():
         with _bar(what) as tell:
             yield tell
@@ -28,7 +28,7 @@ def progress(what: str) -> Iterator[Tell]:
         if line != shown[0] and (time.monotonic() >= next_at[0] or share >= 1):
             print(line, flush=True)
             shown[0] = line
-            next_at[0] = time.monotonic() + PLAIN_LINES_EVERY_S
+            next_at[0] = time.monotonic() + lines_every_s
 
     yield tell_plainly
 

@@ -36,7 +36,7 @@ async def roll(layout: ClusterLayout) -> None:
         if process_state(node) is ProcessState.STOPPED:
             print(f"node {node.node_id} does not run: starting it first")
             nodes.start(layout, node)
-    with progress("rolling") as tell:
+    with progress("rolling", lines_every_s=0) as tell:
         count = layout.node_count
         while left := [node for node in layout.nodes if node.node_id not in done.node_ids]:
             node = await _next(layout, left)

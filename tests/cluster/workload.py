@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from tests.cluster.real_cluster import RealCluster, eventually
 
@@ -33,6 +33,7 @@ class Writer:
         librdkafka learnt only that the record had been appended before: a retry that came after more than five later batches."""
         self.errors: list[KafkaError] = []
         self.ack_times: list[float] = []
+        self.ack_times_of: dict[int, list[float]] = defaultdict(list)
         self._topic = topic
         self._producer = Producer(
             {
@@ -72,6 +73,14 @@ class Writer:
         moments = [since, *(moment for moment in self.ack_times if moment > since)]
         return max(after - before for before, after in pairwise(moments))
 
+    def longest_gap_of_a_partition_s(self, since: float) -> float:
+        """The longest time without any acknowledgement of one partition since that moment."""
+        return max(
+            after - before
+            for times in self.ack_times_of.values()
+            for before, after in pairwise([since, *(moment for moment in times if moment > since)])
+        )
+
     def _run(self) -> None:
         number = 0
         while not self._stopped.is_set():
@@ -92,6 +101,7 @@ class Writer:
             return
         self.acknowledged[message.partition()].append((message.offset(), int(message.value())))
         self.ack_times.append(time.monotonic())
+        self.ack_times_of[message.partition()].append(self.ack_times[-1])
 
 
 class GroupReader:
@@ -185,7 +195,7 @@ def read_all(cluster: RealCluster, topic: str) -> dict[int, list[tuple[int, int]
 
 
 def _read_partition(client: Consumer, topic: str, partition: int) -> list[tuple[int, int]]:
-    _, end = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+    _, end = eventually(lambda: _offsets(client, topic, partition), what=f"the offsets of {topic}-{partition}")
     client.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
     records: list[tuple[int, int]] = []
     deadline = time.monotonic() + _READ_TIMEOUT_S
@@ -198,6 +208,17 @@ def _read_partition(client: Consumer, topic: str, partition: int) -> list[tuple[
             records.append((message.offset(), int(message.value())))
     client.unassign()
     return records
+
+
+def _offsets(client: Consumer, topic: str, partition: int) -> tuple[int, int] | None:
+    """Where a partition begins and ends; None while its leadership moves, which librdkafka does not wait for here."""
+    try:
+        start, end = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION:
+            return None
+        raise
+    return start, end
 
 
 def verify(writer: Writer, reader: GroupReader, log: dict[int, list[tuple[int, int]]]) -> None:

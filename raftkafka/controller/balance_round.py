@@ -31,6 +31,8 @@ from raftkafka.controller.own_moves import why_no_move, why_not_this
 from raftkafka.controller.replica_cooling import cool
 from raftkafka.controller.replica_plan import PlacedBroker, PlacedPartition, ReplicaMove
 
+MAX_HOME = 1_000
+"""So many partitions go home in one decision, beside those that shift load."""
 REPLICA_MIN_GAIN = 0.10
 """A replica moves only if that cools the hotter of its two brokers by so much of the mean: it must be copied."""
 
@@ -64,18 +66,21 @@ class BalanceRound:
     after: Mapping[NodeId, float]
     verdict: str
     shifting: frozenset[PartitionKey] = frozenset()
+    more_go_home: bool = False
+    """Whether there may be others that would go home, had this not been enough for one decision."""
     replica_move: ReplicaMove | None = None
     """The move of kind REPLICA, if there is one: then it is the only one."""
 
 
 def plan_home(view: LoadView, away: Sequence[AwayLeader]) -> BalanceRound:
-    """All of these go home, whatever the load."""
+    """All of these go home, whatever the load, as many as may in one decision."""
     loads = broker_loads(view.brokers, view.partitions, view.rest)
+    left_over, away = away[MAX_HOME:], away[:MAX_HOME]
     moves = tuple(_home_move(view, each, "") for each in away)
     targets = {each.key: each.home for each in away}
     after = broker_loads(view.brokers, _led_by(view.partitions, targets), view.rest)
     verdict = "every partition that should is led by its first replica" if not moves else "the first replicas of these can lead again"
-    return BalanceRound(moves=moves, before=loads, after=after, verdict=verdict)
+    return BalanceRound(moves=moves, before=loads, after=after, verdict=verdict, more_go_home=bool(left_over))
 
 
 def plan_round(view: LoadView, away: Sequence[AwayLeader], limits: BalanceLimits, *, spreads: bool = True) -> BalanceRound:
@@ -95,6 +100,7 @@ def plan_round(view: LoadView, away: Sequence[AwayLeader], limits: BalanceLimits
         after=plan.after,
         verdict=plan.verdict,
         shifting=frozenset((*shifting, *(each.key for each in plan.moves))),
+        more_go_home=len(homes) >= MAX_HOME,
     )
 
 
@@ -157,7 +163,7 @@ def away_under_load(view: LoadView) -> list[AwayLeader]:
 def _homes_within(view: LoadView, away: Sequence[AwayLeader], limits: BalanceLimits, loads: dict[NodeId, float]) -> dict[PartitionKey, str]:
     """Who may go home, with what is to be said of the load; `loads` becomes what it is then. Idle ones always may."""
     loaded = {each.key: each for each in view.partitions}
-    homes = {each.key: "" for each in away if each.key not in loaded}
+    homes = {each.key: "" for each in [each for each in away if each.key not in loaded][:MAX_HOME]}
     going = [loaded[each.key] for each in away if each.key in loaded and not loaded[each.key].resting]
     if not going:
         return homes

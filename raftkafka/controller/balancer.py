@@ -40,6 +40,8 @@ STUCK_ROUNDS = 5
 """So many rounds in a row find no leadership to move before a replica is."""
 MAX_SAID = 20
 """So many different reasons are said why a broker stays hot, until none is hot any more."""
+MORE_HOME_MS = 1_000
+"""When the next ones go home where there are more than go in one decision."""
 OWN_MOVE_CHECK_MS = 1_000
 """How often it is looked whether a replica has arrived."""
 
@@ -124,7 +126,11 @@ class Balancer:
         else:
             return Decision()
         self._wants_home = self._wants_check = False
-        return Decision() if plan is None else self._carry_out(view, plan, now_ms, is_asked=False)
+        if plan is None:
+            return Decision()
+        if plan.more_go_home:
+            self._next_check_ms = now_ms + MORE_HOME_MS
+        return self._carry_out(view, plan, now_ms, is_asked=False)
 
     def plan(self, image: MetadataImage, now_ms: int) -> tuple[LoadView, BalanceRound]:
         """What would be done if it were decided now, whether or not it is time for it."""

@@ -24,8 +24,6 @@ from raftkafka.metadata.image import MetadataImage
 from raftkafka.metadata.records import NodeIds, PartitionChangeRecord, Record
 from raftkafka.metadata.topics import PartitionRegistration
 
-MAX_MOVES = 1_000
-"""So many partitions go home in one decision."""
 BATCH_MS = 1_000
 """So long a broker that returns is waited for until it is in all of its ISRs."""
 
@@ -43,7 +41,7 @@ class AwayLeader:
 
 
 def away_leaders(image: MetadataImage, *, imbalance_percentage: int = 0, disabled_rules: Rules = NO_RULES) -> list[AwayLeader]:
-    """The partitions that should go home, of the brokers that are imbalanced enough; at most `MAX_MOVES`."""
+    """The partitions that should go home, of the brokers that are imbalanced enough."""
     live = active_brokers(image)
     away: dict[NodeId, list[AwayLeader]] = {}
     preferred_count: dict[NodeId, int] = {}
@@ -60,7 +58,7 @@ def away_leaders(image: MetadataImage, *, imbalance_percentage: int = 0, disable
     for home in sorted(away):
         if 100 * away_count[home] > imbalance_percentage * preferred_count[home]:
             going.extend(away[home])
-    return going[:MAX_MOVES]
+    return going
 
 
 def candidates(partition: PartitionRegistration, disabled_rules: Rules) -> NodeIds:

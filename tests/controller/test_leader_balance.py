@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from raftkafka.base.ids import NodeId
+from raftkafka.controller import balance_round
 from raftkafka.controller.leader_balance import away_leaders
 from raftkafka.controller.settings import BalanceSettings, BalanceStrategy
 from raftkafka.protocol.messages.elect_leaders import ElectLeadersRequest, TopicPartitions
+from tests.controller.balance_world import BalanceWorld
 from tests.controller.world import World
 
 INTERVAL_MS = 5_000
@@ -104,3 +107,21 @@ def test_with_strategy_preferred_too_a_broker_that_returns_leads_again_at_once()
     world.controller.tick(world.now_ms)
     world.commit()
     assert world.partition("t", 0).leader == 1
+
+
+@pytest.mark.parametrize("strategy", BalanceStrategy)
+def test_many_leaders_go_home_in_several_decisions_one_after_the_other(strategy: BalanceStrategy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(balance_round, "MAX_HOME", 2)
+    world = BalanceWorld(leader_imbalance_check_interval_ms=60_000, balance={"strategy": strategy})
+    world.create("t", [[1, 2, 3]] * 5)
+    world.kill(1)
+    world.register(1)
+    world.pass_time(2_000)
+    for index in range(5):
+        world.join_isr("t", index, [2, 3, 1])
+    at_home = []
+    for _ in range(4):
+        world.pass_time(1_000)
+        at_home.append([world.partition("t", index).leader for index in range(5)].count(NodeId(1)))
+    assert at_home[-1] == 5
+    assert at_home[0] in (2, 4)

@@ -47,6 +47,11 @@ class _Link:
     wanted: bool = True
     """Whether to dial again when it ends: not a node that has lost its vote."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is neither open nor about to be."""
+        return not self.open and not self.dialing and self.redial_at_ms == FAR_FUTURE_MS
+
 
 @attrs.frozen(kw_only=True)
 class Received:
@@ -122,12 +127,14 @@ class ControlLinks:
                 self._redial_ms = min(self._redial_ms, contact.redial_at_ms)
 
     def voters_changed(self, peers: Mapping[NodeId, tuple[str, int]]) -> None:
-        """These vote now: whoever is new is dialed. The link to one that has lost its vote stays until it closes."""
+        """These vote now: whoever has no link is dialed. The link to one that has lost its vote stays until it closes."""
         for node_id, link in self._links.items():
             link.wanted = node_id in peers
         for node_id, (host, port) in sorted(peers.items()):
             known = self._links.get(node_id)
             if known is not None and (known.host, known.port) == (host, port):
+                if known.is_idle:  # its link has ended while it had no vote
+                    self._dial(known)
                 continue
             if known is not None:
                 self._emit(CloseLink(known.link_id))

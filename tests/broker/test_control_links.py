@@ -157,6 +157,23 @@ def test_who_becomes_a_voter_is_dialed_and_who_loses_its_vote_is_not_dialed_agai
     assert net.links.dials(NodeId(4))
 
 
+def test_a_node_that_gets_its_vote_back_is_dialed_again_when_its_link_had_ended() -> None:
+    net = Net()
+    net.start()
+    net.dialed()
+    everybody = {NodeId(n): ("127.0.0.1", 9000 + n) for n in (1, 2, 3)}
+    net.links.link_opened(TO_2, 0)
+    net.links.voters_changed({node_id: address for node_id, address in everybody.items() if node_id != 2})
+    net.links.voters_changed(everybody)
+    assert net.dialed() == []
+    net.links.voters_changed({node_id: address for node_id, address in everybody.items() if node_id != 2})
+    net.links.link_closed(TO_2, refused=False, now_ms=1_000)
+    net.links.voters_changed(everybody)
+    assert net.dialed() == [TO_2]
+    net.links.voters_changed(everybody)
+    assert net.dialed() == []
+
+
 def test_a_voter_with_another_address_is_dialed_there() -> None:
     net = Net()
     net.start()

@@ -36,6 +36,8 @@ from raftkafka.simulation.workload.recording import Recording, error_name
 
 TIMEOUT_MS = 2_000
 LOOK_EVERY_MS = 100
+PATIENCE = 30
+"""How often it is looked before a throttle is taken for the reason that a batch does not end."""
 BATCH = 4
 """How many partitions move at a time."""
 RATES = ("50000", "500000", None)
@@ -97,7 +99,7 @@ class ReplicaMover:
         """A broker that has come gets its share."""
         placement = await self.placement()
         if node_id in placement.live:
-            await self._carry_out(fair_share(placement.brokers, placement.partitions).moves)
+            await self._carry_out(fair_share(placement.brokers, placement.partitions).moves, placement.live)
 
     async def drain(self, node_id: NodeId) -> None:
         """Until nothing is on a broker any more; topics may be created there meanwhile."""
@@ -110,23 +112,31 @@ class ReplicaMover:
                 self._note(f"cannot drain {node_id} yet: {error}")
                 await self._client.heap.sleep(LOOK_EVERY_MS)
                 continue
-            await self._carry_out(plan.moves)
+            await self._carry_out(plan.moves, placement.live)
 
-    async def _carry_out(self, moves: Sequence[ReplicaMove]) -> None:
+    async def _carry_out(self, moves: Sequence[ReplicaMove], nodes: Sequence[NodeId]) -> None:
+        """In batches, with a throttle on these nodes, or without."""
         if not moves:
             return
         topics = list(dict.fromkeys(move.name.rpartition("-")[0] for move in moves))
-        nodes = sorted({node_id for move in moves for node_id in (*move.old_replicas, *move.new_replicas)})
         rate = self._client.rng.choice(RATES)
         if rate is not None:
             await self._throttle(nodes, topics, rate)
         for start in range(0, len(moves), BATCH):
-            await self._move(moves[start : start + BATCH])
+            batch = moves[start : start + BATCH]
+            await self._begin(batch)
+            looked = 0
+            while await self._are_moving(batch):
+                looked += 1
+                if looked == PATIENCE and rate is not None:  # more may be written than is copied
+                    await self._throttle(nodes, topics, None)
+                    rate = None
+                await self._client.heap.sleep(LOOK_EVERY_MS)
         if rate is not None:
             await self._throttle(nodes, topics, None)
 
-    async def _move(self, moves: Sequence[ReplicaMove]) -> None:
-        """One batch, until none of it is under way. What is refused is left: who wanted it looks again."""
+    async def _begin(self, moves: Sequence[ReplicaMove]) -> None:
+        """Asks for one batch. What is refused is left: who wanted it looks again."""
         by_topic: dict[str, list[ReassignablePartition]] = {}
         for move in moves:
             partition = ReassignablePartition(partition_index=move.key.partition, replicas=list(move.new_replicas))
@@ -137,8 +147,6 @@ class ReplicaMover:
         codes = [each.error_code for topic in response.responses for each in topic.partitions]
         text = ", ".join(f"{move.name} {list(move.old_replicas)} to {list(move.new_replicas)}" for move in moves)
         self._note(f"move {text}: {' '.join(map(error_name, codes))}")
-        while await self._are_moving(moves):
-            await self._client.heap.sleep(LOOK_EVERY_MS)
 
     async def _are_moving(self, moves: Sequence[ReplicaMove]) -> bool:
         names = {move.name: None for move in moves}

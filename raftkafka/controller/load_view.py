@@ -2,8 +2,8 @@
 
 It is made for a round and dropped after it. Its cost is that of the partitions with traffic, never of the idle ones.
 
-Invariant: a *candidate* for a leadership may lead the partition now (live, its log directory works), is in the ISR, and is not about to be
-removed from the replicas.
+Invariant: a *candidate* for a leadership may lead the partition now (live, its log directory works), is in the ISR, and is not a broker
+whose directories are all cordoned: that one is being emptied.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class LoadView:
         self.size_of = loads.size_of
         self.live = active_brokers(image)
         self.brokers = sorted(self.live)
+        self._takers = frozenset(node_id for node_id in self.brokers if image.brokers[node_id].takes_replicas)
         self.partitions: list[LoadedPartition] = []
         for key, load in loads.loaded():
             topic = image.topics.by_id.get(key.topic_id)
@@ -67,13 +68,13 @@ class LoadView:
         """One partition as the planner sees it; one without a leader, or in a reassignment, stays as it is."""
         can_lead = may_lead(self.image, partition, self.live)
         topic = self.topic_name(key)
-        others = candidates(partition, self._disabled_rules) if topic not in UNMOVED_TOPICS else (partition.leader,)
+        others = candidates(partition, self._disabled_rules) if topic not in UNMOVED_TOPICS else ()
         return LoadedPartition(
             key=key,
             name=f"{topic}-{key.partition}",
             leader=partition.leader,
             replicas=partition.replicas,
-            candidates=tuple(replica for replica in others if can_lead(replica)),
+            candidates=tuple(other for other in others if can_lead(other) and (other == partition.leader or other in self._takers)),
             load=load,
             resting=rests or partition.leader == NO_NODE or is_reassigning(partition),
         )

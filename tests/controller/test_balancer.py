@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from raftkafka.base.errors import ErrorCode
+from raftkafka.base.ids import NodeId
 from raftkafka.controller.settings import BalanceStrategy
+from raftkafka.metadata.control_messages import AssignReplicas
 from tests.controller.balance_world import MB, BalanceWorld, wavering
+from tests.controller.test_directories import directory, register
 
 ON_ONE = [[1, 2, 3]] * 24
 SPREAD = [[1, 2, 3], [2, 3, 1], [3, 1, 2]] * 8
@@ -178,3 +181,13 @@ def test_partitions_of_the_offsets_topic_go_home_but_do_not_move_because_of_load
     world.pass_time(2_000)
     leaders = [world.partition("__consumer_offsets", index).leader for index in range(4)]
     assert sorted(leaders) == [1, 1, 2, 2], "they go home until that would make broker 1 the hotter one"
+
+
+def test_no_leadership_is_moved_to_a_broker_that_is_being_emptied() -> None:
+    world = BalanceWorld(brokers=2)
+    register(world, 3, directories=1)
+    world.heartbeat(3)
+    world.ask(AssignReplicas(node_id=NodeId(3), broker_epoch=world.epoch(3), cordoned=(directory(3, 1),)))
+    skewed(world)
+    said = world.moves(world.pass_time(10_000))
+    assert {line.fields["target"] for line in said} == {2}

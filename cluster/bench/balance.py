@@ -118,10 +118,10 @@ def rolling_restart_pause_s(system: System) -> tuple[float, int]:
     client = admin(system)
     partitions = 2 * len(system.nodes)
     topic = new_topic(system, partitions=partitions, min_isr=2)
+    last = active_controller(system)  # Asked before, since that starts a JVM, for which everything else waits.
     with steady_writes(system, topic, partitions=partitions) as acks:
         acks.wait_beyond(time.monotonic() + SETTLE_S)
         begun = time.monotonic()
-        last = active_controller(system)
         for node in sorted(system.nodes, key=lambda node: node.node_id == last):
             restart(system, node)
             wait_until(lambda: in_sync(client, topic, len(system.nodes)), timeout_s=READY_TIMEOUT_S, what="full ISR")

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import msgpack
 
-from raftkafka.base.disk import Persist
+from raftkafka.base.disk import FileWrite, Persist
 from raftkafka.base.errors import CorruptRecord
 from raftkafka.base.ids import NodeId
 from raftkafka.raft.codec import decode_message, encode_message
@@ -67,7 +67,7 @@ class Actor:
     def format(self, voters: VoterSet) -> None:
         """Writes with which voters the node begins."""
         self.disk.make_dir("raft")
-        self.disk.replace_file(f"raft/{INITIAL_VOTERS_FILE}", encode_initial_voters(voters))
+        self.disk.persist(Persist(0, (FileWrite(f"raft/{INITIAL_VOTERS_FILE}", encode_initial_voters(voters)),)))
 
 
 class Stage:

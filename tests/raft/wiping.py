@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from raftkafka.base.disk import FileWrite, Persist
 from raftkafka.base.ids import NodeId
 from raftkafka.raft.membership import ChangeRefused
 from raftkafka.raft.node import NotLeader
@@ -24,9 +25,9 @@ JOIN_EVERY_MS = 50
 
 
 def format_disk(node: SimNode, voters: VoterSet) -> None:
-    """Formatting: the voters that the node is to begin with."""
+    """Formatting: the voters that the node is to begin with, on stable storage."""
     node.disk.make_dir("raft")
-    node.disk.replace_file(f"raft/{INITIAL_VOTERS_FILE}", encode_initial_voters(voters))
+    node.disk.persist(Persist(0, (FileWrite(f"raft/{INITIAL_VOTERS_FILE}", encode_initial_voters(voters)),)))
 
 
 def wipe_one(sim: Simulation) -> None:

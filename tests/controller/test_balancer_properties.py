@@ -42,10 +42,10 @@ def drawn_clusters(draw: st.DrawFn) -> Drawn:
     )
 
 
-def world_of(drawn: Drawn) -> BalanceWorld:
+def world_of(drawn: Drawn, *, moves_replicas: bool = False) -> BalanceWorld:
     world = BalanceWorld(
         brokers=drawn.brokers,
-        balance={"cooldown_ms": COOLDOWN_MS, "max_moves": MAX_MOVES, "moves_replicas": False},
+        balance={"cooldown_ms": COOLDOWN_MS, "max_moves": MAX_MOVES, "moves_replicas": moves_replicas},
         leader_imbalance_check_interval_ms=5_000,
         min_insync_replicas=1,
     )
@@ -68,7 +68,7 @@ def settle(world: BalanceWorld, *, at_most_ms: int = 90_000, quiet_for_ms: int =
     moves: list[Observed] = []
     quiet_ms = 0
     while quiet_ms < quiet_for_ms:
-        new = world.moves(world.pass_time(1_000))
+        new = [line for line in world.pass_time(1_000) if line.kind in ("leader-moved", "replica-moving")]
         moves += new
         quiet_ms = 0 if new else quiet_ms + 1_000
         at_most_ms -= 1_000
@@ -135,3 +135,20 @@ def test_a_load_that_wavers_by_a_tenth_ends_in_no_moves(drawn: Drawn, phase: int
     for index, rate in enumerate(drawn.first):
         world.write("t", index, wavering(rate * MB, phase * index))
     settle(world)
+
+
+@EXAMPLES
+@given(drawn_clusters())
+def test_leaders_and_replicas_that_move_come_to_rest_together_and_leave_no_throttle(drawn: Drawn) -> None:
+    world = world_of(drawn, moves_replicas=True)
+    world.copy_ms = 1_000
+    hottest_before = max(world.loads().values())
+    moves = settle(world, quiet_for_ms=20_000, at_most_ms=600_000)
+    assert len(moves) <= 6 * len(drawn.assignments)
+    assert max(world.loads().values()) <= hottest_before + 1.0
+    for index, assigned in enumerate(drawn.assignments):
+        partition = world.partition("t", index)
+        assert len(set(partition.replicas)) == len(assigned), "no partition has more replicas, fewer, or two on one broker"
+        assert not (partition.adding_replicas or partition.removing_replicas)
+    assert not [configs for configs in world.image.configs.by_resource.values() if any("throttled" in name for name in configs)]
+    assert settle(world, quiet_for_ms=60_000) == []

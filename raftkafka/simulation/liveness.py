@@ -26,7 +26,15 @@ from raftkafka.simulation.events import US_PER_MS
 from raftkafka.simulation.faults.nemesis import Nemesis
 from raftkafka.simulation.faults.values import LOSSY_ENDS
 from raftkafka.simulation.profiles import Profile
-from raftkafka.simulation.spectator import controller_of, lost_votes, machine_of, newest_image, partitions_of, running_nodes
+from raftkafka.simulation.spectator import (
+    controller_of,
+    lost_votes,
+    machine_of,
+    newest_image,
+    partitions_of,
+    running_nodes,
+    without_vote,
+)
 from raftkafka.simulation.world import Violation, World
 
 LOOK_EVERY_MS = 100
@@ -160,6 +168,7 @@ class Liveness:
         if nodes == self.nodes:
             found += self._unmoved(image)
             found += [f"the controller does not end its move of a replica: {own.text}"] if (own := own_move(image)) is not None else []
+            found += [f"{name} does not join the quorum" for name in without_vote(self.world)]
             found += [f"{name} has a vote with a disk that is gone" for name in lost_votes(self.world)]
         return [*found, *self.clients_stuck(since_us)]
 

@@ -65,7 +65,9 @@ _QUORUM_PHRASES: Mapping[str, str] = {
     "told-to-lead": "is told by n{by} to lead after epoch {epoch}",
     "transferring-leadership": "hands epoch {epoch} over to n{target}",
     "voters": "knows the voters {voters}",
-    "voter-joining": "asks for a vote of its own",
+    "observer-joined": "n{node} observes, its log ends at {end_offset}",
+    "observer-forgotten": "n{node} observes no longer",
+    "another-directory": "n{node} answers with another directory than the voter's: it does not count",
 }
 _QUORUM_LOG_PHRASES: Mapping[str, str] = {
     "log-truncated": "cuts its log from {was} to {end_offset}, last epoch {last_epoch}",

@@ -105,6 +105,13 @@ def lost_votes(world: World) -> list[str]:
     return list(found)
 
 
+def without_vote(world: World) -> list[str]:
+    """The controllers that join the quorum by themselves, and have not."""
+    return [
+        name for name, node in running_nodes(world) if node.config.controller_quorum_auto_join_enable and not node.parts.raft.state.is_voter
+    ]
+
+
 def others_vote_with_their_disks(world: World, name: str) -> bool:
     """Whether a node may lose its disk: in each set of voters that a running node knows, a majority is left, and no vote is lost before."""
     sets = [[machine_of(node_id) for node_id in node.parts.raft.state.voters] for _, node in running_nodes(world)]

@@ -175,7 +175,9 @@ class RaftEye:
         start_offset = max(log.start_offset, before.high_watermark if before is not None else 0)
         if start_offset < view.high_watermark:
             raft.committed_never_changes(view, log.entries(start_offset, view.high_watermark), memory)
-        if type(view.role) is Leader and view.high_watermark == len(memory.committed):
+        committed = memory.committed
+        committed.extend([None] * (view.high_watermark - len(committed)))  # a snapshot may have taken them away at once
+        if type(view.role) is Leader and view.high_watermark == len(committed):
             memory.voters = view.voters
         raft.decisions_are_whole(view, log)
         if before is not None:

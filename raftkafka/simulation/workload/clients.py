@@ -124,6 +124,7 @@ class Clients:
                 recording=self.recording,
                 interval_ms=self.settings.scale_interval_ms,
                 min_members=self._world.settings.node_count,
+                death_share=self.settings.death_share,
             )
             heap.spawn(self.scaler.run())
         if self.table is not None:

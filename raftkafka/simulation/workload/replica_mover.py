@@ -28,11 +28,13 @@ from raftkafka.simulation.client import (
     INCREMENTAL_ALTER_CONFIGS_KEY,
     LIST_PARTITION_REASSIGNMENTS_KEY,
     METADATA_KEY,
+    Address,
     RequestLost,
     SimClient,
 )
 from raftkafka.simulation.workload.reassigner import throttle_resources
 from raftkafka.simulation.workload.recording import Recording, error_name
+from raftkafka.simulation.world import CLIENT_PORT
 
 TIMEOUT_MS = 2_000
 LOOK_EVERY_MS = 100
@@ -155,10 +157,20 @@ class ReplicaMover:
         return any(f"{topic.name}-{each.partition_index}" in names for topic in response.topics for each in topic.partitions)
 
     async def _throttle(self, nodes: Sequence[NodeId], topics: Sequence[str], rate: str | None) -> None:
+        """Each broker is asked for its own, unless it has gone for good."""
         for node_id in nodes:
+            address = Address(f"n{node_id}", CLIENT_PORT)
             request = IncrementalAlterConfigsRequest(resources=throttle_resources(node_id, rate, topics))
-            response = await self.ask(INCREMENTAL_ALTER_CONFIGS_KEY, request, done=_is_decided)
-            codes = " ".join(error_name(each.error_code) for each in response.responses)
+            codes = ""
+            while address in self._client.bootstrap and not codes:
+                try:
+                    response = await self._client.ask(address, INCREMENTAL_ALTER_CONFIGS_KEY, request)
+                except RequestLost:
+                    await self._client.retry_pause()
+                    continue
+                codes = " ".join(error_name(each.error_code) for each in response.responses) if _is_decided(response) else ""
+                if not codes:
+                    await self._client.retry_pause()
             self._note(f"{f'throttle broker {node_id} to {rate}' if rate else f'lift the throttle of broker {node_id}'}: {codes}")
 
     async def ask(self, api_key: int, request: object, *, done: Callable[[Any], bool] = lambda response: True) -> Any:

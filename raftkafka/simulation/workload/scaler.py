@@ -1,7 +1,8 @@
 """An operator who makes the cluster bigger and smaller while it works, controllers included, until none of the first machines may be left.
 
 Scale out: a machine is switched on, registers, gets its fair share of replicas, and a vote. Scale in: a machine is drained, its vote is
-taken away, it stops cleanly, is unregistered, and its disk is thrown away: it can come back later as another one.
+taken away, it stops cleanly, is unregistered, and its disk is thrown away: it can come back later as another one. A machine that dies
+for good is treated in the same way, but for what needs it.
 
 What is begun is finished, also when machines fail in the middle of it, and nothing of a machine that was taken away is left in the cluster
 (invariant E1).
@@ -25,6 +26,7 @@ from raftkafka.simulation.client import (
     RequestLost,
     SimClient,
 )
+from raftkafka.simulation.spectator import others_have_all, others_vote_with_their_disks
 from raftkafka.simulation.workload.recording import Recording, error_name
 from raftkafka.simulation.workload.replica_mover import ReplicaMover
 from raftkafka.simulation.world import CONTROLLER_LISTENER, CONTROLLER_PORT, World
@@ -41,7 +43,10 @@ VOTE_SHARE = 0.8
 class Scaler:
     """Adds and removes machines until `running` is false; `finished` when what was begun then is done."""
 
-    def __init__(self, *, world: World, client: SimClient, recording: Recording, interval_ms: int, min_members: int) -> None:
+    def __init__(
+        self, *, world: World, client: SimClient, recording: Recording, interval_ms: int, min_members: int, death_share: float
+    ) -> None:
+        """`death_share` is how many of the machines that go have died."""
         self.running = True
         self.finished = False
         self.doing = "nothing"
@@ -53,6 +58,7 @@ class Scaler:
         self._recording = recording
         self._interval_ms = interval_ms
         self._min_members = min_members
+        self._death_share = death_share
         self._mover = ReplicaMover(client, recording)
 
     async def run(self) -> None:
@@ -107,18 +113,27 @@ class Scaler:
 
     async def _scale_in(self, name: str) -> None:
         node_id = NodeId(int(name[1:]))
-        self._begin(f"scale in: {name} is drained")
+        machine = self._world.machines[name]
+        may_die = others_have_all(self._world, name) and others_vote_with_their_disks(self._world, name)
+        has_died = may_die and self._client.rng.random() < self._death_share
+        if has_died:
+            self._begin(f"scale in: {name} has died, and is drained")
+            self._world.take_out_of_service(name)
+            machine.kill()
+            machine.erase()
+        else:
+            self._begin(f"scale in: {name} is drained")
         await self._mover.drain(node_id)
         self._begin(f"scale in: {name} loses its vote")
         self._world.take_out_of_service(name)
         await self._remove_voter(node_id)
         self._begin(f"scale in: {name} stops")
-        machine = self._world.machines[name]
         machine.stop()
         while machine.process is not None:
             await self._client.heap.sleep(LOOK_EVERY_MS)
         await self._remove_voter(node_id)  # if it joins by itself it may have done so again
-        machine.erase()
+        if not has_died:
+            machine.erase()
         self._begin(f"scale in: {name} is drained of what came late")
         await self._mover.drain(node_id)
         self._begin(f"scale in: {name} is unregistered")

@@ -79,6 +79,8 @@ class WorkloadSettings:
     """Mean pause between moves of logs to other directories of their brokers; 0: there are none."""
     scale_interval_ms: int = 0
     """Mean pause between changes of the machines that the cluster has; 0: there are none."""
+    death_share: float = 0.0
+    """How many of the machines that are taken away have died, with their disk."""
     limit_interval_ms: int = 0
     """Mean pause between changes of quotas and of brokers' settings; 0: there are none."""
 

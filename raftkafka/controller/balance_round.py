@@ -1,8 +1,8 @@
 """One round of balance as a plan: which leaderships go home, which move because of load, and why there are no more.
 
 Going home and spreading the load are two goals; so that they do not fight, the load comes first. A partition goes home if its first replica
-would then be within half the tolerance of the mean (or below half of what matters at all), or no hotter than the broker that leads it
-now. Then the planner of loads moves what is still needed, but nothing that has just gone home. Where it finds nothing, a replica may
+would then be within half the tolerance of the mean (or below half of what matters at all), or clearly no hotter than the broker that leads
+it now. Then the planner of loads moves what is still needed, but nothing that has just gone home. Where it finds nothing, a replica may
 move.
 
 Invariants (property tests): going home makes no broker hotter than half the tolerance allows, or than the one was that it cools; so it
@@ -33,6 +33,8 @@ from raftkafka.controller.replica_plan import PlacedBroker, PlacedPartition, Rep
 
 MAX_HOME = 1_000
 """So many partitions go home in one decision, beside those that shift load."""
+WAVER = 0.10
+"""Loads that go up and down by so much of themselves are to be called steady."""
 REPLICA_MIN_GAIN = 0.10
 """A replica moves only if that cools the hotter of its two brokers by so much of the mean: it must be copied."""
 
@@ -173,12 +175,18 @@ def _homes_within(view: LoadView, away: Sequence[AwayLeader], limits: BalanceLim
     for partition in sorted(going, key=lambda each: (-each.shift, each.key)):
         home, source = partition.replicas[0], partition.leader
         then = loads[home] + partition.shift
-        if room and then <= max(allowed, loads[source]):
+        if room and (then <= allowed or _stays_home(loads, partition, limits.min_gain * mean)):
             room -= 1
             loads[source] -= partition.shift
             loads[home] = then
             homes[partition.key] = f"; then it carries {rate(then)} and broker {source} {rate(loads[source])}"
     return homes
+
+
+def _stays_home(loads: Mapping[NodeId, float], partition: LoadedPartition, min_gain: float) -> bool:
+    """Whether its first replica would be no hotter than its leader is, and so much cooler without it that no waver calls it back."""
+    at_home, elsewhere = loads[partition.replicas[0]], loads[partition.leader] - partition.shift
+    return at_home <= elsewhere and at_home * (1 + WAVER) <= elsewhere * (1 - WAVER) + min_gain
 
 
 def _led_by(partitions: Sequence[LoadedPartition], targets: Mapping[PartitionKey, NodeId]) -> list[LoadedPartition]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import attrs
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from raftkafka.base.observed import Observed
@@ -128,6 +128,17 @@ def test_a_move_goes_to_a_live_member_of_the_isr_and_a_round_is_bounded_and_noth
 
 
 @EXAMPLES
+@example(
+    # A partition went home to a broker that was then as hot as its leader had been, and was called back, again and again.
+    Drawn(
+        brokers=4,
+        assignments=[[1, 2], [4, 2], [1, 2], [1, 3], [1, 3], [4, 2]],
+        first=[0.3, 1.0, 0.0, 1.0, 1.0, 1.0],
+        then=[0.0] * 6,
+        dead=None,
+    ),
+    1,
+)
 @given(drawn_clusters(), st.integers(1, 97))
 def test_a_load_that_wavers_by_a_tenth_ends_in_no_moves(drawn: Drawn, phase: int) -> None:
     world = world_of(drawn)

@@ -101,6 +101,12 @@ RULE_TEXTS: Mapping[Rule, RuleText] = {
         "An entry is committed that only one node holds stably; when the leader loses power it is gone.",
         "the thesis, 10.2.1 (Q7)",
     ),
+    Rule.VOTER_NEEDS_ITS_DIRECTORY: RuleText(
+        Area.RAFT,
+        "A voter is a node with its directory: one that comes back with an empty disk has no vote until it is given one.",
+        "It votes as if it had promised and held nothing: a leader is elected that lacks what was committed.",
+        "KIP-853 (Q3, Q7, Q16)",
+    ),
     Rule.ANSWER_AFTER_COMMIT: RuleText(
         Area.CONTROLLER,
         "A controller answers when its decision is committed.",

@@ -34,6 +34,7 @@ class Rule(enum.Enum):
     CHECK_PREVIOUS_ENTRY = "check-the-previous-entry"
     TRUNCATE_ON_CONFLICT = "truncate-only-on-conflict"
     LEADER_COUNTS_ITSELF = "count-the-leader-when-persisted"
+    VOTER_NEEDS_ITS_DIRECTORY = "voter-needs-its-directory"
 
     # The controller.
     ANSWER_AFTER_COMMIT = "answer-after-commit"

@@ -114,7 +114,7 @@ class OwnVote:
                 return False
 
     def _is_known_as_it_is(self, voter: Voter) -> bool:
-        return voter == Voter(directory_id=self._settings.directory_id, endpoints=self._settings.endpoints)
+        return voter.directory_id is not None and voter.endpoints == self._settings.endpoints
 
     def _wanted(self) -> _Request | None:
         state, settings = self._raft.state, self._settings

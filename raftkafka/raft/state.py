@@ -86,14 +86,14 @@ class RaftState:
 
     def _is_in(self, voters: VoterSet) -> bool:
         own = voters.get(self.node_id)
-        return own is not None and own.has(self.directory_id)
+        return own is not None and (own.has(self.directory_id) or not self.config.applies(Rule.VOTER_NEEDS_ITS_DIRECTORY))
 
     def is_vote_of(self, node_id: NodeId, directory_id: bytes | None) -> bool:
         """Whether the node with this directory is a voter: whether its votes and its copies count. One that is unknown (None) is taken for
         the voter's until it speaks.
         """
         voter = self.voters.get(node_id)
-        return voter is not None and voter.has(directory_id)
+        return voter is not None and (voter.has(directory_id) or not self.config.applies(Rule.VOTER_NEEDS_ITS_DIRECTORY))
 
     def own_vote(self) -> dict[NodeId, bool]:
         """The votes with which an election begins."""

@@ -74,6 +74,7 @@ PROFILES: dict[str, tuple[Rule, ...]] = {
     "emptied": (Rule.REQUIRE_BROKER_EPOCH,),
     "failovers": (Rule.RECORD_EPOCH_AT_ELECTION,),
     "moves": (Rule.CATCH_UP_BEFORE_REMOVING, Rule.BUMP_EPOCH_ON_REMOVAL),
+    "lost-voters": (Rule.VOTER_NEEDS_ITS_DIRECTORY,),
     "deposed": (Rule.CHECK_PREVIOUS_ENTRY,),
     "catching-up": (Rule.EXPAND_PAST_EPOCH_START,),
     "frozen": (Rule.LATEST_AFTER_CATCH_UP,),

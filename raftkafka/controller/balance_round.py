@@ -19,6 +19,7 @@ import attrs
 from raftkafka.base.ids import NodeId, PartitionKey
 from raftkafka.controller.leader_balance import AwayLeader
 from raftkafka.controller.load_balance import (
+    WAVER,
     BalanceLimits,
     LeaderMove,
     LoadedPartition,
@@ -33,8 +34,6 @@ from raftkafka.controller.replica_plan import PlacedBroker, PlacedPartition, Rep
 
 MAX_HOME = 1_000
 """So many partitions go home in one decision, beside those that shift load."""
-WAVER = 0.10
-"""Loads that go up and down by so much of themselves are to be called steady."""
 REPLICA_MIN_GAIN = 0.10
 """A replica moves only if that cools the hotter of its two brokers by so much of the mean: it must be copied."""
 

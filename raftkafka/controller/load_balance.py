@@ -39,6 +39,9 @@ REQUEST_COST_BYTES = 8 << 10
 NO_FIXED_LOAD: Mapping[NodeId, float] = MappingProxyType({})
 NO_RACKS: Mapping[NodeId, str | None] = MappingProxyType({})
 
+WAVER = 0.10
+"""Loads that go up and down by so much of themselves are to be called steady: it must not pay to move back what has moved."""
+
 SWAPPED_PARTITIONS = 64
 """For so many of the biggest partitions of the hottest broker exchanges are looked at; it bounds the time of a round."""
 
@@ -254,8 +257,9 @@ def _best_step(board: _Board, *, min_gain: float) -> Step | None:
 
 
 def _is_worth_it(*, gain: float, moving: float, min_gain: float, adds_up: bool) -> bool:
-    """Whether it cools the hotter of two brokers notably; or, where small partitions add up to that, by half at least of what moves."""
-    return gain >= min_gain or (adds_up and gain >= moving / 2)
+    """Whether it cools the hotter of two brokers notably, and by more than what moves may waver; or, where small partitions add up to a
+    notable gain, by half at least of what moves."""
+    return gain >= max(min_gain, WAVER * moving) or (adds_up and gain >= moving / 2)
 
 
 def _steps(board: _Board, hot: NodeId) -> Iterator[tuple[Step, float]]:

@@ -139,6 +139,17 @@ def test_a_move_goes_to_a_live_member_of_the_isr_and_a_round_is_bounded_and_noth
     ),
     1,
 )
+@example(
+    # Two partitions of the same size changed places for three percent, and back.
+    Drawn(
+        brokers=3,
+        assignments=[[1, 2], [1, 2], [1, 2], [1, 2], [1, 2], [2, 3]],
+        first=[0.0, 0.0, 0.3, 0.05, 0.3, 0.05],
+        then=[0.0] * 6,
+        dead=None,
+    ),
+    1,
+)
 @given(drawn_clusters(), st.integers(1, 97))
 def test_a_load_that_wavers_by_a_tenth_ends_in_no_moves(drawn: Drawn, phase: int) -> None:
     world = world_of(drawn)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NO_NODE, NodeId, PartitionKey
+from raftkafka.storage.log_manager import STOPPING
 from raftkafka.storage.partition_log import PartitionLog
 
 if TYPE_CHECKING:
@@ -74,7 +75,12 @@ class Partition:
         raise ApiError(ErrorCode.UNKNOWN_LEADER_EPOCH, f"{self} is only in leader epoch {self.leader_epoch}")
 
     def require_online(self) -> None:
-        """Refuses with KAFKA_STORAGE_ERROR when the log's disk or its content failed."""
+        """Refuses with KAFKA_STORAGE_ERROR when the log's disk or its content failed.
+
+        A log that was closed for a clean stop has not failed: whoever asks for it is told, with NOT_LEADER_OR_FOLLOWER, where to go.
+        """
+        if self.log.offline_reason == STOPPING and self.leader is None:
+            raise ApiError(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"this broker is stopping, and does not lead {self}")
         if self.log.offline_reason is not None:
             raise ApiError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log of {self} is offline: {self.log.offline_reason}")
 

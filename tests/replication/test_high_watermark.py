@@ -8,6 +8,7 @@ from raftkafka.base.errors import ApiError, ErrorCode
 from raftkafka.base.ids import NodeId, PartitionKey, TopicId
 from raftkafka.replication.offset_queries import EARLIEST, LATEST, LATEST_TIERED, MAX_TIMESTAMP
 from raftkafka.replication.values import ListedOffset
+from raftkafka.storage.log_manager import STOPPING
 from tests.replication.world import KEY, START_MS, World, batch
 
 
@@ -159,6 +160,17 @@ def test_waiting_producer_is_told_of_the_new_leader() -> None:
     assert (result.error_code, result.current_leader) == (ErrorCode.NOT_LEADER_OR_FOLLOWER, (2, 1))
     refused = world.produce(1, "c").produced
     assert (refused.error_code, refused.current_leader) == (ErrorCode.NOT_LEADER_OR_FOLLOWER, (2, 1))
+
+
+def test_broker_whose_logs_are_closed_for_its_stop_still_names_the_new_leader() -> None:
+    """An error of the disk, without the name, makes librdkafka wait for most of a second."""
+    world = alone(min_insync_replicas=1)
+    world.elect(2, isr=(2, 3))
+    world[1].partition().log.offline_reason = STOPPING
+    refused = world.produce(1, "c").produced
+    assert (refused.error_code, refused.current_leader) == (ErrorCode.NOT_LEADER_OR_FOLLOWER, (2, 1))
+    fetched = world.consume(1, 0, version=17).result
+    assert (fetched.error_code, fetched.current_leader) == (ErrorCode.NOT_LEADER_OR_FOLLOWER, (2, 1))
 
 
 def test_waiting_producer_waits_on_when_the_same_broker_leads_the_next_epoch() -> None:

@@ -27,6 +27,7 @@ from raftkafka.broker.listeners import (
     parse_listeners,
     parse_protocol_map,
     parse_voters,
+    reachable,
 )
 from raftkafka.broker.properties import PropertiesError, PropertyEntry, environment_entries, parse_override, parse_properties
 from raftkafka.broker.property_checks import is_gone, refusal_of_key
@@ -152,7 +153,7 @@ class _Reader:
             controller_listener=controllers[0] if controllers else None,
             controller_listener_name=controller_names[0],
             controller_endpoint=next(
-                (each for each in (*advertised, *advertised_from(controllers)) if each.name in controller_names), None
+                iter(reachable([*(each for each in advertised if each.name in controller_names), *controllers])), None
             ),
             advertised_listeners=tuple(each for each in advertised if each.name not in controller_names),
             inter_broker_listener_name=inter_broker,

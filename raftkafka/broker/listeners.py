@@ -14,6 +14,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import attrs
+
 from raftkafka.base.ids import NodeId
 from raftkafka.metadata.control_messages import ListenerEndpoint
 
@@ -71,6 +73,11 @@ def advertised_from(listeners: Sequence[ListenerEndpoint]) -> tuple[ListenerEndp
         ListenerEndpoint(name=each.name, host=each.host or socket.gethostname(), port=each.port, security_protocol=each.security_protocol)
         for each in listeners
     )
+
+
+def reachable(endpoints: Sequence[ListenerEndpoint]) -> tuple[ListenerEndpoint, ...]:
+    """Where other nodes can connect to: instead of "every interface" the name of this machine."""
+    return advertised_from([attrs.evolve(each, host="") if each.host in _ANY_HOSTS else each for each in endpoints])
 
 
 def check_advertised(advertised: Sequence[ListenerEndpoint]) -> None:

@@ -1,5 +1,6 @@
 """server.properties to BrokerConfig: what acts, what is refused, and what the refusal tells a person to do."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,23 @@ def test_dynamic_values_lie_over_the_static_ones() -> None:
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.properties")), ids=lambda path: path.stem)
 def test_example_file_is_good(path: Path) -> None:
     assert load_config(path).notices == ()
+
+
+@pytest.mark.parametrize(("host", "known_as"), [("127.0.0.1", "127.0.0.1"), ("", socket.gethostname()), ("0.0.0.0", socket.gethostname())])
+def test_other_controllers_are_told_an_address_that_they_can_reach(host: str, known_as: str) -> None:
+    config = made(listeners=f"PLAINTEXT://127.0.0.1:9092,CONTROLLER://{host}:9093", advertised_listeners="PLAINTEXT://127.0.0.1:9092")
+    assert config.controller_endpoint is not None
+    assert (config.controller_endpoint.name, config.controller_endpoint.host, config.controller_endpoint.port) == (
+        "CONTROLLER",
+        known_as,
+        9093,
+    )
+
+
+def test_only_a_controller_joins_the_quorum() -> None:
+    assert "only a controller can join the quorum" in problems(
+        process_roles="broker",
+        listeners="PLAINTEXT://127.0.0.1:9092",
+        controller_quorum_voters="2@127.0.0.1:9093",
+        controller_quorum_auto_join_enable="true",
+    )

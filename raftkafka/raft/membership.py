@@ -94,6 +94,8 @@ def update_voter(state: RaftState, node_id: NodeId, voter: Voter, now_ms: int) -
     """
     if not state.is_vote_of(node_id, voter.directory_id):
         raise ChangeRefused(Refusal.VOTER_NOT_FOUND)
+    if state.voters[node_id] == voter:
+        return state.history.last_change  # asked again: the connection may have ended before the answer
     _require_no_change_under_way(state)
     role = state.role
     assert isinstance(role, Leader)

@@ -90,6 +90,9 @@ def test_endpoints_of_a_voter_change_and_nothing_else() -> None:
     assert refusal(lambda: node.update_voter(ONE, Voter(directory_id=b"x" * 16, endpoints=there), 0)) is Refusal.NOT_CAUGHT_UP
     node.update_voter(ONE, Voter(directory_id=OWN, endpoints=there), 0)
     assert node.state.voters == {ONE: Voter(directory_id=OWN, endpoints=there)}
+    end_offset = node.state.log.end_offset
+    assert node.update_voter(ONE, Voter(directory_id=OWN, endpoints=there), 0) == end_offset - 1
+    assert node.state.log.end_offset == end_offset
     assert refusal(lambda: node.update_voter(ONE, Voter(directory_id=OWN), 0)) is Refusal.CHANGE_UNDER_WAY
 
 

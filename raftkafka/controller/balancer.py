@@ -103,8 +103,10 @@ class Balancer:
     def decide(self, image: MetadataImage, now_ms: int) -> Decision:
         """What is to move now, or what has ended."""
         if now_ms >= self._next_own_ms:
-            self._next_own_ms = now_ms + OWN_MOVE_CHECK_MS if own_move(image) is not None else FAR_FUTURE_MS
-            ended = decide_end(image, self._settings, now_ms)
+            own = own_move(image)
+            self._next_own_ms = now_ms + OWN_MOVE_CHECK_MS if own is not None else FAR_FUTURE_MS
+            bytes_in = self._loads.load_of(own.key).bytes_in if own is not None else 0.0
+            ended = decide_end(image, self._settings, bytes_in=bytes_in, now_ms=now_ms)
             if ended.records:
                 return ended
         if not self._settings.auto_leader_rebalance_enable:

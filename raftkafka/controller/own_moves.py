@@ -36,7 +36,9 @@ MARK = "leader.rebalance.replica.move"
 FOLLOWER_RATE = "follower.replication.throttled.rate"
 FOLLOWER_REPLICAS = "follower.replication.throttled.replicas"
 CATCH_UP_FACTOR = 2
-"""The throttle is never below so many times what is written to the partition: else the copy would never catch up."""
+"""The throttle begins at so many times what is written to the partition at least: else the copy would never catch up."""
+SLACK_FACTOR = 1.5
+"""When more is written than begun with, and the throttle is below so many times of it, it is raised."""
 
 
 @attrs.frozen(kw_only=True)
@@ -123,8 +125,10 @@ def decide_begin(
     return attrs.evolve(decision, records=[*configs, *decision.records], observed=[line, *decision.observed], applied_by_ms=None)
 
 
-def decide_end(image: MetadataImage, settings: ControllerSettings, now_ms: int) -> Decision:
-    """Lifts the throttle and takes the mark away when the move has ended; cancels it when it cannot; nothing while it goes on."""
+def decide_end(image: MetadataImage, settings: ControllerSettings, *, bytes_in: float = 0.0, now_ms: int) -> Decision:
+    """Lifts the throttle and takes the mark away when the move has ended; cancels it when it cannot end. While it goes on nothing is
+    decided but a higher throttle, when `bytes_in` says that too much is written for the one that was set.
+    """
     own = own_move(image)
     if own is None:
         return Decision()
@@ -133,7 +137,7 @@ def decide_end(image: MetadataImage, settings: ControllerSettings, now_ms: int) 
     target = image.brokers.get(own.added)
     if topic is not None and partition is not None and own.added in partition.adding_replicas:
         if target is not None and target.is_active:
-            return Decision()
+            return _keep_up(image, own, topic.name, bytes_in)
         cancelled = _reassign(image, topic.name, own.key.partition, None, settings, now_ms)
         line = observed("replica-move-cancelled", partition=f"{topic.name}-{own.key.partition}", why=f"broker {own.added} is away")
         return Decision(records=cancelled.records, observed=[line, *cancelled.observed] if cancelled.records else ())
@@ -156,6 +160,20 @@ def _reassign(
     wanted = ReassignablePartition(partition_index=partition, replicas=None if replicas is None else list(replicas))
     request = AlterPartitionReassignmentsRequest(topics=[ReassignableTopic(name=topic, partitions=[wanted])])
     return decide_alter_reassignments(image, request, settings, now_ms)
+
+
+def _keep_up(image: MetadataImage, own: OwnMove, topic: str, bytes_in: float) -> Decision:
+    """A higher throttle, if the one that was set is still there and too low; the mark says the new one."""
+    set_rate = image.configs.get(ResourceType.BROKER, str(own.added)).get(FOLLOWER_RATE)
+    if SLACK_FACTOR * bytes_in <= own.rate or set_rate != str(own.rate):
+        return Decision()
+    faster = attrs.evolve(own, rate=round(CATCH_UP_FACTOR * bytes_in))
+    records = [
+        _config(ResourceType.BROKER, CLUSTER_DEFAULT, MARK, faster.text),
+        _config(ResourceType.BROKER, str(own.added), FOLLOWER_RATE, str(faster.rate)),
+    ]
+    line = observed("replica-move-hastened", partition=f"{topic}-{own.key.partition}", target=own.added, was=own.rate, rate=faster.rate)
+    return Decision(records=records, observed=[line])
 
 
 def _config(resource_type: ResourceType, resource_name: str, name: str, value: str | None) -> ConfigRecord:

@@ -115,6 +115,7 @@ _TOPIC_PHRASES: Mapping[str, str] = {
     "reassignment-started": "controller moves replicas {old_replicas} → {replicas}: adds {adding}, will remove {removing}",
     "reassignment-completed": "controller has moved the replicas: {replicas}",
     "replica-moving": "controller moves a replica n{source} → n{target} at {rate} bytes a second: {why}",
+    "replica-move-hastened": "controller lets its copy to n{target} go at {rate} bytes a second, was {was}",
     "replica-move-ended": "controller has ended its move of a replica to n{target}",
     "replica-move-cancelled": "controller cancels its move of a replica: {why}",
     "replicas-changed": "controller changes replicas {old_replicas} → {replicas}",

@@ -100,6 +100,20 @@ def test_the_throttle_never_keeps_the_copy_from_catching_up() -> None:
     assert until_moving(world).fields["rate"] == pytest.approx(10 * MB, rel=0.05)
 
 
+def test_the_throttle_is_raised_when_more_is_written_than_the_copy_gets(world: BalanceWorld) -> None:
+    world.copy_ms = None
+    moving = until_moving(world)
+    target, index = str(moving.fields["target"]), int(moving.fields["partition"].split("-")[1])
+    world.write("t", index, 30 * MB)
+    world.pass_time(20_000)
+    rate = configs(world, ResourceType.BROKER, target)[FOLLOWER_RATE]
+    assert 45 * MB <= int(rate) <= 60 * MB
+    assert configs(world, ResourceType.BROKER, "")[MARK].endswith(f":{target}:{rate}")
+    world.copy_ms = 0
+    assert [line.fields["done"] for line in of_kind(world.pass_time(4_000), "replica-move-ended")] == [True]
+    assert FOLLOWER_RATE not in configs(world, ResourceType.BROKER, target)
+
+
 def test_nothing_moves_while_an_administrator_reassigns(world: BalanceWorld) -> None:
     world.copy_ms = None
     reassign(world, 0, [1, 3])

@@ -16,7 +16,7 @@ from raftkafka.group.state import GroupState
 from raftkafka.metadata.image import BrokerRegistration, MetadataImage, PartitionRegistration
 from raftkafka.metadata.topics import RECOVERING, TopicImage, TopicsImage
 from raftkafka.raft.roles import Candidate, Prospective
-from raftkafka.simulation.invariants import INVARIANTS, balance, compaction, directories, groups, metadata, raft, replicas
+from raftkafka.simulation.invariants import INVARIANTS, balance, compaction, directories, groups, metadata, raft, replicas, voters
 from raftkafka.simulation.invariants.memory import ProcessMemory
 from raftkafka.simulation.invariants.mirror import Producer
 from raftkafka.simulation.world import Violation
@@ -300,16 +300,16 @@ CASES: dict[str, tuple[Call, Call]] = {
         lambda: raft.count_what_is_there(voter(matches=((N2, 3),)), quorum()),
     ),
     "Q16": (
-        lambda: raft.one_voter_at_a_time(N1, 5, (D1, D2, D3), (D1, D2)),
-        lambda: raft.one_voter_at_a_time(N1, 5, (D1, D2, D3), (D1, D2, (NodeId(4), DIRECTORY))),
+        lambda: voters.one_voter_at_a_time(N1, 5, (D1, D2, D3), (D1, D2)),
+        lambda: voters.one_voter_at_a_time(N1, 5, (D1, D2, D3), (D1, D2, (NodeId(4), DIRECTORY))),
     ),
     "Q16a": (
-        lambda: raft.changes_wait_for_commit(voter(role=LEADER_ROLE), voter(role=LEADER_ROLE, last_change=2)),
-        lambda: raft.changes_wait_for_commit(voter(role=LEADER_ROLE, last_change=2), voter(role=LEADER_ROLE, last_change=3)),
+        lambda: voters.changes_wait_for_commit(voter(role=LEADER_ROLE), voter(role=LEADER_ROLE, last_change=2)),
+        lambda: voters.changes_wait_for_commit(voter(role=LEADER_ROLE, last_change=2), voter(role=LEADER_ROLE, last_change=3)),
     ),
     "Q16b": (
-        lambda: raft.leaders_have_a_vote(voter(role=LEADER_ROLE)),
-        lambda: raft.leaders_have_a_vote(voter(role=LEADER_ROLE, directory_id=b"another")),
+        lambda: voters.leaders_have_a_vote(voter(role=LEADER_ROLE)),
+        lambda: voters.leaders_have_a_vote(voter(role=LEADER_ROLE, directory_id=b"another")),
     ),
     "Q18": (lambda: raft.applied_is_committed(voter(), 2), lambda: raft.applied_is_committed(voter(), 3)),
     "Q18a": (

@@ -11,7 +11,7 @@ from raftkafka.raft.log import RaftLog
 from raftkafka.raft.messages import Entry, EntryKind
 from raftkafka.raft.roles import Candidate, Leader
 from raftkafka.raft.voters import VoterSet
-from raftkafka.simulation.invariants import raft
+from raftkafka.simulation.invariants import raft, voters
 from raftkafka.simulation.invariants.memory import RaftMemory, RaftView, Voter
 
 AWAKE_MS = 1_000
@@ -47,9 +47,9 @@ class RaftEye:
         self._steps = self._driver.steps
         state, store = self._state, self._store
         log, role, history = state.log, state.role, state.history
-        voters = history.current
-        if voters is not self._voters:
-            self._voters, self._voters_view = voters, voters_view(voters)
+        voter_set = history.current
+        if voter_set is not self._voters:
+            self._voters, self._voters_view = voter_set, voters_view(voter_set)
         view = RaftView(
             state.node_id,
             state.epoch,
@@ -106,13 +106,13 @@ class RaftEye:
         if type(view.role) is Leader and (before is None or before.role is not view.role):
             raft.leader_completeness(view, log, memory)
             raft.elected_by_stable_votes(view, memory)
-            raft.leaders_have_a_vote(view)
+            voters.leaders_have_a_vote(view)
         if before is not None and type(before.role) is Leader and before.role is not view.role:
             self._note_transfer(before.role, before.epoch)
             if not view.is_voter:
                 self._note_successor(before.role, before.epoch)
         if before is not None:
-            raft.changes_wait_for_commit(before, view)
+            voters.changes_wait_for_commit(before, view)
             if (view.epoch, view.voted_for) != (before.epoch, before.voted_for):
                 raft.vote_for_the_up_to_date(view, memory)
             raft.epoch_monotonic((before.epoch, before.voted_for), view)
@@ -168,7 +168,7 @@ class RaftEye:
         for entry in entries:
             if entry.kind is EntryKind.VOTERS:
                 before, after = voters_view(history.at(entry.offset)), voters_view(history.at(entry.offset + 1))
-                raft.one_voter_at_a_time(view.node_id, entry.offset, before, after)
+                voters.one_voter_at_a_time(view.node_id, entry.offset, before, after)
 
     def _committed(self, before: RaftView | None, view: RaftView, log: RaftLog) -> None:
         memory = self._memory
@@ -201,9 +201,9 @@ class RaftEye:
 
     def _note_successor(self, role: Leader, epoch: int) -> None:
         """A leader that has lost its vote resigns, and tells the voter that is furthest to lead (thesis 4.2.2)."""
-        voters = [replica for replica in role.replicas.values() if replica.is_voter]
-        if voters:
-            self._memory.transfers[epoch] = max(voters, key=lambda each: (each.match_offset, each.contact_ms, -each.node_id)).node_id
+        able = [replica for replica in role.replicas.values() if replica.is_voter]
+        if able:
+            self._memory.transfers[epoch] = max(able, key=lambda each: (each.match_offset, each.contact_ms, -each.node_id)).node_id
 
     def _asks(self, role: Candidate, view: RaftView) -> None:
         directory_of = dict(view.voters)
@@ -212,9 +212,9 @@ class RaftEye:
                 raft.one_stable_vote(view, (NodeId(voter), directory_of.get(voter)), self._memory)
 
 
-def voters_view(voters: VoterSet) -> tuple[Voter, ...]:
+def voters_view(voter_set: VoterSet) -> tuple[Voter, ...]:
     """A set of voters as invariants see it."""
-    return tuple((node_id, voters[node_id].directory_id) for node_id in sorted(voters))
+    return tuple((node_id, voter_set[node_id].directory_id) for node_id in sorted(voter_set))
 
 
 def _kept_end(epochs: Mapping[int, int], log: RaftLog, end_offset: int) -> int:

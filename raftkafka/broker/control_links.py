@@ -97,6 +97,11 @@ class ControlLinks:
         self._redial_backoff_ms = redial_backoff_ms
         self._redial_ms = FAR_FUTURE_MS
 
+    @property
+    def incarnation_id(self) -> bytes:
+        """The name of this process, here and where it registers as a broker."""
+        return self._hello.incarnation_id
+
     def owns(self, link_id: LinkId) -> bool:
         """Whether a link belongs here."""
         return link_id.startswith((LINK_PREFIX, PROBE_PREFIX, CONTACT_PREFIX))

@@ -14,10 +14,11 @@ from raftkafka.coordinator.records import LogRecord
 from raftkafka.group.records import CommittedOffset, GroupMetadata, group_record, offset_record
 from raftkafka.group.state import GroupState
 from raftkafka.metadata.image import BrokerRegistration, MetadataImage, PartitionRegistration
+from raftkafka.metadata.records import RegisterBrokerRecord
 from raftkafka.metadata.topics import RECOVERING, TopicImage, TopicsImage
 from raftkafka.raft.roles import Candidate, Prospective
 from raftkafka.simulation.invariants import INVARIANTS, balance, compaction, directories, groups, metadata, raft, replicas, voters
-from raftkafka.simulation.invariants.memory import ProcessMemory
+from raftkafka.simulation.invariants.memory import ClusterMemory, ProcessMemory, RaftMemory
 from raftkafka.simulation.invariants.mirror import Producer
 from raftkafka.simulation.world import Violation
 from tests.simulation.doctored import (
@@ -404,6 +405,15 @@ def test_an_unclean_election_takes_back_what_was_committed() -> None:
     memory.forget_above(5)
     assert (memory.true_high_watermark, memory.last_committed) == (5, batch(0))
     assert not metadata.unclean_exclusion(NAME, ProcessMemory(N1), registration(isr=(N1,), leader_recovery_state=RECOVERING))
+
+
+def test_a_registration_of_an_earlier_process_that_is_committed_late_is_not_that_of_the_process_that_runs() -> None:
+    """A broker registers, is killed, and leads the quorum when it is back: what it had asked for is committed only then."""
+    memory = ClusterMemory(raft=RaftMemory(voters=()), image=MetadataImage(cluster_id=""), processes={N1: ProcessMemory(N1, b"later")})
+    for name, known in ((b"early", False), (b"later", True)):
+        record = RegisterBrokerRecord(node_id=N1, broker_epoch=9, incarnation_id=name, endpoints=(), rack=None, fenced=True)
+        memory.image, _ = memory.image.apply([record], memory.image.offset + 1, 1)
+        assert memory.is_registered(N1) == known
 
 
 @pytest.mark.parametrize("end_offset", [5, 12])

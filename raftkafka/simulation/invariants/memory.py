@@ -178,8 +178,8 @@ class ProcessMemory:
     """What is known of the process that runs on a machine, or ran last."""
 
     node_id: NodeId
-    earlier_broker_epoch: int = -1
-    """What its machine's broker was registered with when it began."""
+    incarnation_id: bytes = b""
+    """What it names itself by when it registers."""
     owes: dict[PartitionKey, None] = attrs.field(factory=dict)
     """The partitions in which an unclean restart has not caught up yet."""
 
@@ -242,9 +242,10 @@ class ClusterMemory:
     """The newest images by offset, to compare those of other nodes with."""
 
     def is_registered(self, node_id: NodeId) -> bool:
-        """Whether the metadata knows the broker as the process that runs: what it said of an earlier one may not be true any more."""
+        """Whether the metadata knows the broker as the process that runs: what it said of an earlier one may not be true any more, also
+        where that one's registration is committed only now."""
         process, broker = self.processes.get(node_id), self.image.brokers.get(node_id)
-        return process is not None and broker is not None and broker.broker_epoch > process.earlier_broker_epoch
+        return process is not None and broker is not None and broker.incarnation_id == process.incarnation_id
 
     def partition(self, key: PartitionKey) -> PartitionMemory:
         memory = self.partitions.get(key)

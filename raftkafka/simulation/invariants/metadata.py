@@ -74,7 +74,7 @@ def unclean_exclusion(name: str, process: ProcessMemory, registration: Partition
     if not place:
         return None
     text = f"{name}: n{node_id} was restarted without a clean stop, has not caught up since, and is {place}"
-    return Breach(text, f"n{node_id} was registered with broker epoch {process.earlier_broker_epoch}", text_of(registration))
+    return Breach(text, f"n{node_id} is process {process.incarnation_id.hex()}", text_of(registration))
 
 
 @invariant("D10", "epochs-monotonic")

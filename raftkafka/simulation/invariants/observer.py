@@ -94,10 +94,9 @@ class Invariants:
             config = node.config
             settings = ControllerSettings(min_insync_replicas=config.min_insync_replicas)
             self._metadata = MetadataEye(memory, settings)
-        known = memory.image.brokers.get(node_id)
         memory.processes[node_id] = ProcessMemory(
             node_id,
-            earlier_broker_epoch=known.broker_epoch if known is not None else -1,
+            incarnation_id=parts.links.incarnation_id,
             owes=dict.fromkeys(key for key, each in memory.partitions.items() if node_id in each.mirrors)
             if process.is_unclean_restart
             else {},

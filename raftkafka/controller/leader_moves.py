@@ -15,7 +15,7 @@ from raftkafka.base.observed import Observed, observed
 from raftkafka.base.rules import Rule
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.election import Election, PartitionTarget, change_partition
-from raftkafka.controller.leader_changes import MAX_LINES, active_brokers, may_lead
+from raftkafka.controller.leader_changes import active_brokers, may_lead
 from raftkafka.controller.policy import TopicPolicy
 from raftkafka.controller.settings import ControllerSettings
 from raftkafka.metadata.image import MetadataImage
@@ -65,6 +65,4 @@ def decide_leader_moves(image: MetadataImage, wanted: Sequence[WantedLeader], se
                 why=each.why,
             )
         )
-    if len(lines) > MAX_LINES:
-        lines[MAX_LINES:] = [observed("more-leaders-moved", count=len(lines) - MAX_LINES)]
     return Decision(records=changes, observed=lines)

@@ -125,3 +125,16 @@ def test_many_leaders_go_home_in_several_decisions_one_after_the_other(strategy:
         at_home.append([world.partition("t", index).leader for index in range(5)].count(NodeId(1)))
     assert at_home[-1] == 5
     assert at_home[0] in (2, 4)
+
+
+def test_every_move_of_a_large_decision_is_told_with_its_reason() -> None:
+    world = BalanceWorld(leader_imbalance_check_interval_ms=60_000)
+    world.create("t", [[1, 2, 3]] * 60)
+    world.kill(1)
+    world.register(1)
+    world.pass_time(2_000)
+    for index in range(60):
+        world.join_isr("t", index, [2, 3, 1])
+    said = world.moves(world.pass_time(2_000))
+    assert sorted(str(line.fields["partition"]) for line in said) == sorted(f"t-{index}" for index in range(60))
+    assert all("first replica" in str(line.fields["why"]) for line in said)

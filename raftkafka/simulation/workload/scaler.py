@@ -36,6 +36,7 @@ LOOK_EVERY_MS = 100
 ADD_TIMEOUT_MS = 2_000
 SILENCE_MS = 1_000
 """A voter that has not caught up for so long is not counted on."""
+MIN_VOTERS = 2
 VOTE_SHARE = 0.8
 """How many of the machines that come get a vote."""
 
@@ -114,6 +115,9 @@ class Scaler:
     async def _scale_in(self, name: str) -> None:
         node_id = NodeId(int(name[1:]))
         machine = self._world.machines[name]
+        voters = [each.replica_id for each in (await self._quorum()).current_voters]
+        if node_id in voters and len(voters) <= MIN_VOTERS:
+            return  # the last ones stay: others must get a vote first
         may_die = others_have_all(self._world, name) and others_vote_with_their_disks(self._world, name)
         has_died = may_die and self._client.rng.random() < self._death_share
         if has_died:

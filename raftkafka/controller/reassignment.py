@@ -113,7 +113,7 @@ class _Alteration:
     def _reassigned(self, partition: PartitionRegistration, replicas: NodeIds) -> PartitionTarget:
         refuse_replicas(self._image, replicas)
         if not self._may_change_count:
-            count = len([replica for replica in partition.replicas if replica not in partition.removing_replicas])
+            count = len(partition.staying_replicas)
             if count != len(replicas):
                 reason = f"The replication factor is changed from {count} to {len(replicas)}"
                 raise ApiError(ErrorCode.INVALID_REPLICATION_FACTOR, reason)

@@ -305,7 +305,7 @@ def _added_partitions(
     additional = topic.count - current
     if additional > settings.max_partitions_per_request:
         raise ApiError(ErrorCode.POLICY_VIOLATION, "Excessively large number of partitions per request.")
-    replication_factor = len(existing.partitions[0].replicas)
+    replication_factor = len(existing.partitions[0].staying_replicas)
     if topic.assignments is None:
         replica_sets = _placed(image, additional, replication_factor, rng)
     elif len(topic.assignments) != additional:

@@ -44,6 +44,11 @@ class PartitionRegistration:
     directories: tuple[DirectoryId, ...] = ()
     """Where each of `replicas` has its log; empty when none of them has said (their brokers have one directory each)."""
 
+    @property
+    def staying_replicas(self) -> tuple[NodeId, ...]:
+        """Those that no reassignment is about to take away."""
+        return tuple(replica for replica in self.replicas if replica not in self.removing_replicas)
+
     def directory(self, node_id: NodeId) -> DirectoryId:
         """The log directory of a replica on its broker; `NO_DIRECTORY_ID` while that is not known."""
         if not self.directories or node_id not in self.replicas:

@@ -15,6 +15,7 @@ from raftkafka.protocol.messages.alter_partition_reassignments import (
     ReassignablePartitionResponse,
     ReassignableTopic,
 )
+from raftkafka.protocol.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from raftkafka.protocol.messages.list_partition_reassignments import (
     ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsTopics,
@@ -197,6 +198,15 @@ def test_a_reassignment_goes_on_when_its_brokers_return() -> None:
 def test_a_wrong_target_is_refused(replicas: list[int], message: str) -> None:
     answer = reassign(new_world(1, 2), replicas)
     assert (answer.error_code, answer.error_message) == (ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+
+
+def test_partitions_that_are_added_during_a_reassignment_have_as_many_replicas_as_it_ends_with() -> None:
+    world = new_world(1, 2, 3)
+    assert reassign(world, [3, 4, 5]).error_code == 0
+    added = CreatePartitionsTopic(name="t", count=2, assignments=None)
+    response = world.ask(CreatePartitionsRequest(topics=[added], timeout_ms=1_000))
+    assert [each.error_code for each in response.results] == [0]
+    assert (len(world.partition("t", 0).replicas), len(world.partition("t", 1).replicas)) == (5, 3)
 
 
 def test_unknown_topics_and_partitions_are_refused() -> None:

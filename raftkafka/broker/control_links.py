@@ -2,7 +2,8 @@
 
 Every node dials every voter but itself, and those that become voters later. A node that knows no voter by its id, or that has known
 nobody to lead for a while, dials its *contacts* (`controller.quorum.bootstrap.servers`) until one of them has said who it is. A message
-goes out on the own link, or, to a node that is no voter, on the connection which that node opened. Both sides begin with `Hello`.
+goes out on the own link, or, to a node that is no voter, on the connection which that node opened last; a node that knows this one by two
+addresses may have opened two. Both sides begin with `Hello`.
 
 Invariants
 - A message is acted on only after its sender said `Hello` with this cluster's id.
@@ -90,7 +91,7 @@ class ControlLinks:
             LinkId(f"{CONTACT_PREFIX}{number}"): _Link(LinkId(f"{CONTACT_PREFIX}{number}"), host, port)
             for number, (host, port) in enumerate(contacts)
         }
-        self._inbound: dict[Connection, NodeId] = {}
+        self._inbound: dict[Connection, Hello] = {}
         self._connection_of: dict[NodeId, Connection] = {}
         self._incarnations: dict[NodeId, bytes] = {}
         self._probing: dict[NodeId, None] = {}
@@ -212,18 +213,21 @@ class ControlLinks:
         if isinstance(message, Hello):
             self._introduced(connection, message)
             return None
-        source = self._inbound.get(connection)
-        if source is None:
+        hello = self._inbound.get(connection)
+        if hello is None:
             raise PeerError("a node spoke before it said who it is")
-        return Received(source=source, message=message, correlation_id=correlation_id)
+        return Received(source=hello.node_id, message=message, correlation_id=correlation_id)
 
     def connection_closed(self, connection: Connection) -> NodeId | None:
         """The node that had opened this connection, when it has no other."""
-        node_id = self._inbound.pop(connection, None)
-        if node_id is None or self._connection_of.get(node_id) is not connection:
+        hello = self._inbound.pop(connection, None)
+        if hello is None or self._connection_of.get(hello.node_id) is not connection:
             return None
-        del self._connection_of[node_id]
-        return node_id
+        del self._connection_of[hello.node_id]
+        for other, said in self._inbound.items():
+            if said == hello and not other.closed:
+                self._connection_of[hello.node_id] = other
+        return None if hello.node_id in self._connection_of else hello.node_id
 
     def probe(self, node_id: NodeId, host: str, port: int) -> None:
         """Finds out whether a node that is no voter still listens; `gone` is told when it does not. One attempt at a time."""
@@ -276,7 +280,7 @@ class ControlLinks:
     def _introduced(self, connection: Connection, hello: Hello) -> None:
         self._check(hello, None)
         node_id = hello.node_id
-        self._inbound[connection] = node_id
+        self._inbound[connection] = hello
         self._connection_of[node_id] = connection
         before = self._incarnations.get(node_id)
         self._incarnations[node_id] = hello.incarnation_id

@@ -199,3 +199,24 @@ def test_contacts_are_asked_when_the_known_voters_have_had_no_leader_for_a_while
     assert net.links.next_deadline_ms() == 1_000 + CONTACT_PATIENCE_MS
     net.links.tick(1_000 + CONTACT_PATIENCE_MS)
     assert net.dialed() == [CONTACT]
+
+
+def test_a_node_that_has_opened_two_connections_is_reached_on_the_one_that_is_left() -> None:
+    """It dials a contact and a voter, and both are this node: when the later link is cut, it goes on speaking on the earlier one."""
+    net = Net()
+    first, second = net.greeted_by(4, b"4" * 16), net.greeted_by(4, b"4" * 16)
+    second.closed = True
+    assert net.links.connection_closed(second) is None
+    first.out.clear()
+    assert net.links.send(NodeId(4), Hello(cluster_id="c", node_id=NodeId(1), incarnation_id=b"1" * 16))
+    assert len(first.out) == 1
+    first.closed = True
+    assert net.links.connection_closed(first) == 4
+
+
+def test_a_connection_of_an_earlier_process_is_no_way_to_the_one_that_runs() -> None:
+    net = Net()
+    net.greeted_by(4, b"4" * 16)
+    later = net.greeted_by(4, b"5" * 16)
+    later.closed = True
+    assert net.links.connection_closed(later) == 4

@@ -10,7 +10,7 @@ The algorithm, of one round
 2. Of the partitions that the hottest broker leads and that did not move lately, each with each other live ISR member is a *move*; each with
    a partition that comes back in exchange, a *swap*. Taken is what brings the higher of the two brokers lowest; of equals, what moves
    least, and then what goes to the cooler broker, or rack. It must be worth its while (`_is_worth_it`), or nothing is done: then the reason
-   is given.
+   is given. Where the broker stays too hot all the same, it must outlast a waver of the loads too (`_outlasts_waver`).
 3. This is repeated on the loads as they will be, until the hottest broker is within half the tolerance, so that a load that wavers does not
    cause a move every round; at most `max_moves` leaderships a round, none of them twice.
 
@@ -148,7 +148,7 @@ def plan_leaders(
         verdict = _at_rest(board.loads, limits, limits.tolerance / 2 if moves else limits.tolerance)
         if verdict:
             break
-        step = _best_step(board, min_gain=limits.min_gain * mean_load(board.loads))
+        step = _best_step(board, limits)
         if step is None:
             verdict = _why_stuck(board, partitions)
             break
@@ -191,6 +191,29 @@ class _Board:
         """By how much at most the single moves from this broker could cool it together."""
         gap = self.loads[hot] - min(self.loads.values())
         return sum(max(min(each.shift, gap - each.shift), 0.0) for each in self.movable(hot) if len(each.candidates) > 1)
+
+    def lowest(self, hot: NodeId) -> float:
+        """What this broker carries at least, whatever moves: it gives no more than makes the coolest that could lead it equal, and cools no
+        further than to the level of all whom its load can reach, from one broker to the next."""
+        given = 0.0
+        for each in self.movable(hot):
+            coolest = min((self.loads[target] for target in each.candidates if target != hot), default=self.loads[hot])
+            given += min(each.shift, self.loads[hot] - coolest)
+        together, count = self.loads[hot], 1
+        for load in sorted(self.loads[node_id] for node_id in self._reached(hot) if node_id != hot):
+            if load * count >= together:
+                break
+            together, count = together + load, count + 1
+        return max(self.loads[hot] - given, together / count)
+
+    def _reached(self, hot: NodeId) -> set[NodeId]:
+        """Those that may lead what this broker leads, those that may lead what they lead, and so on."""
+        reached, found = {hot}, [hot]
+        while found:
+            new = {target for each in self.movable(found.pop()) for target in each.candidates} - reached
+            reached |= new
+            found.extend(new)
+        return reached
 
     def make(self, step: Step) -> list[LeaderMove]:
         before = dict(self.loads)
@@ -236,20 +259,29 @@ def _at_rest(loads: Mapping[NodeId, float], limits: BalanceLimits, tolerance: fl
     return ""
 
 
-def _best_step(board: _Board, *, min_gain: float) -> Step | None:
-    """What brings the higher of its two brokers lowest; None when nothing that does is worth its while."""
+def _best_step(board: _Board, limits: BalanceLimits) -> Step | None:
+    """What brings the higher of its two brokers lowest; None when nothing that does is worth its while.
+
+    A broker that can come to rest is kept there by the tolerance, which a waver does not exceed. One that cannot stays too hot whatever
+    moves, and each waver of what it carries is a chance to move something: so when it is about as cool as it can become, a step must
+    exceed that waver (`_outlasts_waver`).
+    """
     hot = hottest(board.loads)
-    hot_load = board.loads[hot]
+    hot_load, mean = board.loads[hot], mean_load(board.loads)
+    min_gain, rest = limits.min_gain * mean, mean * (1 + limits.tolerance / 2)
     rack_loads = board.rack_loads()
-    adds_up = board.could_cool(hot) >= min_gain
+    adds_up, lowest = board.could_cool(hot) >= min_gain, board.lowest(hot)
+    can_cool = lowest <= rest or _is_apart(hot_load, lowest)
     best: tuple[float, float, float, float, tuple[PartitionKey, ...]] | None = None
     best_step: Step | None = None
     for step, shift in _steps(board, hot):
-        peak = max(hot_load - shift, board.loads[step[0][1]] + shift)
+        target = step[0][1]
+        peak = max(hot_load - shift, board.loads[target] + shift)
         moving = sum(partition.shift for partition, _ in step)
         if not _is_worth_it(gain=hot_load - peak, moving=moving, min_gain=min_gain, adds_up=adds_up):
             continue
-        target = step[0][1]
+        if not can_cool and peak > rest and not _outlasts_waver(hot_load, board.loads[target], shift):
+            continue
         rank = (peak, moving, board.loads[target], rack_loads[target], tuple(partition.key for partition, _ in step))
         if best is None or rank < best:
             best, best_step = rank, step
@@ -260,6 +292,18 @@ def _is_worth_it(*, gain: float, moving: float, min_gain: float, adds_up: bool) 
     """Whether it cools the hotter of two brokers notably, and by more than what moves may waver; or, where small partitions add up to a
     notable gain, by half at least of what moves."""
     return gain >= max(min_gain, WAVER * moving) or (adds_up and gain >= moving / 2)
+
+
+def _outlasts_waver(hot: float, target: float, shift: float) -> bool:
+    """Whether no waver of the loads of both brokers moves back what now shifts: it gains more than the hot one wavers by; or the two are so
+    far apart that no waver makes them equal, and the hot one stays the hotter."""
+    gain = hot - max(hot - shift, target + shift)
+    return gain >= WAVER * hot or (_is_apart(hot, target) and hot - shift >= target + shift)
+
+
+def _is_apart(higher: float, lower: float) -> bool:
+    """Whether the one load is higher than the other even when both waver."""
+    return higher * (1 - WAVER) > lower * (1 + WAVER)
 
 
 def _steps(board: _Board, hot: NodeId) -> Iterator[tuple[Step, float]]:

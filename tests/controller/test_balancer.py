@@ -8,7 +8,7 @@ from raftkafka.base.errors import ErrorCode
 from raftkafka.base.ids import NodeId
 from raftkafka.controller.settings import BalanceStrategy
 from raftkafka.metadata.control_messages import AssignReplicas
-from tests.controller.balance_world import MB, BalanceWorld, wavering
+from tests.controller.balance_world import MB, BalanceWorld, Traffic, wavering
 from tests.controller.test_directories import directory, register
 
 ON_ONE = [[1, 2, 3]] * 24
@@ -58,6 +58,46 @@ def test_a_load_that_wavers_by_a_tenth_moves_nothing(world: BalanceWorld) -> Non
     for index in range(24):
         world.write("t", index, wavering(MB, index))
     assert world.moves(world.pass_time(60_000)) == []
+
+
+# Two of five brokers have all replicas: both are far above the mean, whoever of them leads.
+UNEVEN = [0.4, 0.17, 0.14, 0.08, 0.07, 0.07]
+
+
+def on_two_of_five(leaders: list[int]) -> BalanceWorld:
+    world = BalanceWorld(brokers=5, balance={"moves_replicas": False, "cooldown_ms": 2_000}, min_insync_replicas=1)
+    world.create("t", [[leader, 3 - leader] for leader in leaders])
+    return world
+
+
+@pytest.mark.parametrize("phase", [1, 2, 3, 4])
+def test_brokers_that_stay_hot_whatever_moves_do_not_trade_what_their_loads_waver_by(phase: int) -> None:
+    world = on_two_of_five([1, 2, 2, 1, 2, 2])
+    for index, rate in enumerate(UNEVEN):
+        world.write("t", index, drifting(rate * MB, phase * index))
+    assert world.moves(world.pass_time(120_000)) == []
+
+
+def test_many_small_partitions_do_not_go_to_and_fro_between_brokers_that_stay_hot() -> None:
+    world = on_two_of_five([1, 2] * 20)
+    for index in range(40):
+        world.write("t", index, drifting(0.05 * MB, index % 2))
+    assert world.moves(world.pass_time(120_000)) == []
+
+
+def test_a_broker_that_stays_hot_whatever_moves_gives_all_the_same_what_cools_it_notably() -> None:
+    world = on_two_of_five([1] * 12)
+    for index in range(12):
+        world.write("t", index, 0.2 * MB)
+    world.pass_time(30_000)
+    loads = world.loads()
+    assert abs(loads[1] - loads[2]) <= 0.2 * max(loads[1], loads[2])
+    assert world.moves(world.pass_time(60_000)) == []
+
+
+def drifting(rate: float, phase: int) -> Traffic:
+    """A rate that is a tenth too high for nine seconds, then as much too low: the smoothed one follows it."""
+    return lambda now_ms: rate * (1.1 if (now_ms // 9_000 + phase) % 2 else 0.9)
 
 
 def test_partitions_that_moved_rest(world: BalanceWorld) -> None:

@@ -121,6 +121,18 @@ VOTER_CUT_AFTER_A_KILL = """
 """
 """A killed voter whose last entry was cut seemed to have nothing stable (Q7)."""
 
+NOBODY_ELSE_HAS_REPLICAS = """
+1085 ms +10 cut-one-way n1 n3
+1747 ms +1189 stop n3
+2592 ms +300 power-off n2
+2724 ms +300 stop n5
+4837 ms +10 stop n5
+5778 ms +449 cut-one-way n4 n3
+6755 ms +92 cut-one-way n4 n1
+7905 ms +1500 stop n4
+"""
+"""Two of five brokers had all the load, and traded what it wavered by (B5)."""
+
 RUNS = {
     "a killed voter keeps what was stable below a cut": (load_profile("metadata"), 436763712, VOTER_CUT_AFTER_A_KILL),
     "retention of recovered segments, and of topics whose configuration is not known yet": (
@@ -147,6 +159,11 @@ RUNS = {
         load_profile("deposed"),
         104,
         EMPTY_PARTITION,
+    ),
+    "two brokers that stay hot whatever moves, for no other has replicas": (
+        load_profile("balance-reassignment"),
+        3106,
+        NOBODY_ELSE_HAS_REPLICAS,
     ),
 }
 

@@ -28,7 +28,7 @@ from raftkafka.controller.balance_round import BalanceRound, PlannedMove, away_u
 from raftkafka.controller.decision import Decision
 from raftkafka.controller.leader_balance import AwayLeader, Homecomings, away_leaders
 from raftkafka.controller.leader_moves import WantedLeader, decide_leader_moves
-from raftkafka.controller.load_balance import MORE, BalanceLimits, broker_loads, hottest, mean_load
+from raftkafka.controller.load_balance import MORE, BalanceLimits, broker_loads, hottest, why_at_rest
 from raftkafka.controller.load_view import Loads, LoadView
 from raftkafka.controller.own_moves import decide_begin, decide_end, own_move
 from raftkafka.controller.sessions import FAR_FUTURE_MS
@@ -193,11 +193,7 @@ class Balancer:
         return any(each.leader == hot and each.key in self._moved_ms and len(each.candidates) > 1 for each in view.partitions)
 
     def _is_hot(self, view: LoadView) -> bool:
-        loads = broker_loads(view.brokers, view.partitions, view.rest)
-        if len(loads) < 2:
-            return False
-        highest = loads[hottest(loads)]
-        return highest >= self._limits.negligible_load and highest > mean_load(loads) * (1 + self._limits.tolerance)
+        return not why_at_rest(broker_loads(view.brokers, view.partitions, view.rest), self._limits, self._limits.tolerance)
 
     def _carry_out(self, view: LoadView, plan: BalanceRound, now_ms: int, *, is_asked: bool) -> Decision:
         if plan.replica_move is not None:

@@ -145,7 +145,7 @@ def plan_leaders(
     board = _Board(dict(before), partitions, racks)
     moves: list[LeaderMove] = []
     while True:
-        verdict = _at_rest(board.loads, limits, limits.tolerance / 2 if moves else limits.tolerance)
+        verdict = why_at_rest(board.loads, limits, limits.tolerance / 2 if moves else limits.tolerance)
         if verdict:
             break
         step = _best_step(board, limits)
@@ -247,7 +247,7 @@ def mean_load(loads: Mapping[NodeId, float]) -> float:
     return sum(loads.values()) / len(loads)
 
 
-def _at_rest(loads: Mapping[NodeId, float], limits: BalanceLimits, tolerance: float) -> str:
+def why_at_rest(loads: Mapping[NodeId, float], limits: BalanceLimits, tolerance: float) -> str:
     """Why nothing needs to be done; empty when something does."""
     if len(loads) < 2:
         return "there is no other live broker"

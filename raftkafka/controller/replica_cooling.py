@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from raftkafka.base.ids import NodeId
-from raftkafka.controller.load_balance import BalanceLimits, hottest
+from raftkafka.controller.load_balance import BalanceLimits, hottest, mean_load, why_at_rest
 from raftkafka.controller.replica_plan import (
     PlacedBroker,
     PlacedPartition,
@@ -43,7 +43,7 @@ def cool(
     now = list(partitions)
     while True:
         loads = _live_loads(brokers, now)
-        verdict = _at_rest(loads, limits, limits.tolerance / 2 if moves else limits.tolerance)
+        verdict = why_at_rest(loads, limits, limits.tolerance / 2 if moves else limits.tolerance)
         if verdict:
             break
         if len(moves) == max_moves:
@@ -51,7 +51,7 @@ def cool(
             break
         touched = {move.key for move in moves}
         offered = [each for each in now if not each.resting and each.key not in touched]
-        move = _best_move(brokers, offered, loads, min_gain=limits.min_gain * _mean(loads))
+        move = _best_move(brokers, offered, loads, min_gain=limits.min_gain * mean_load(loads))
         if move is None:
             verdict = _why_stuck(brokers, offered, loads)
             break
@@ -63,21 +63,6 @@ def cool(
 def _live_loads(brokers: Sequence[PlacedBroker], partitions: Sequence[PlacedPartition]) -> dict[NodeId, float]:
     shares = shares_of([broker for broker in brokers if broker.is_live], partitions)
     return {node_id: share.load for node_id, share in shares.items()}
-
-
-def _mean(loads: Mapping[NodeId, float]) -> float:
-    return sum(loads.values()) / len(loads)
-
-
-def _at_rest(loads: Mapping[NodeId, float], limits: BalanceLimits, tolerance: float) -> str:
-    if len(loads) < 2:
-        return "there is no other live broker"
-    highest = loads[hottest(loads)]
-    if highest < limits.negligible_load:
-        return "the load is too small to matter"
-    if highest <= _mean(loads) * (1 + tolerance):
-        return f"no broker carries more than {100 * tolerance:.0f} % above the mean"
-    return ""
 
 
 @attrs.frozen(kw_only=True)
